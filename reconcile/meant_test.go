@@ -65,6 +65,44 @@ func TestWhatWasToldToStopStaysStopped(t *testing.T) {
 	}
 }
 
+// TestWhatWasToldToStopAndIsWishedForAgain: whoever wants it up after that finds it running, and it ends all the same. It is started again then.
+func TestWhatWasToldToStopAndIsWishedForAgain(t *testing.T) {
+	for verb, again := range map[string]func(b *bench, p *spec.Project) error{
+		"up": func(b *bench, p *spec.Project) error { return b.engine.Up(b.Context(), p, ask.UpOptions{}, nil) },
+		"start": func(b *bench, _ *spec.Project) error {
+			return b.engine.Start(b.Context(), "shop", ask.ServiceOptions{}, nil)
+		},
+	} {
+		t.Run(verb, func(t *testing.T) {
+			run(t, func(b *bench) {
+				p := deaf(b)
+				p.Services["web"].Restart.Name = "no"
+				b.up(p, ask.UpOptions{})
+				b.heal()
+				before := b.rows("shop")["shop-web-1"].StartedAt
+				ctx, cancel := context.WithTimeout(b.Context(), 2*time.Second)
+				defer cancel()
+				if err := patient["stop"](b, ctx); err == nil {
+					b.Error("it succeeds")
+				}
+				if err := again(b, p); err != nil {
+					b.Error(err)
+				}
+				b.same("runs", b.running(), "db-1 web-1")
+				time.Sleep(35 * time.Second) // the run that was told to stop ends
+				synctest.Wait()
+				b.same("runs then", b.running(), "db-1 web-1")
+				if b.rows("shop")["shop-web-1"].StartedAt == before {
+					b.Error("it is the run that was told to stop")
+				}
+				time.Sleep(time.Minute) // this one is its own matter
+				synctest.Wait()
+				b.same("runs in the end", b.running(), "db-1")
+			})
+		})
+	}
+}
+
 // TestACommandThatCannotBeCarriedOnYet: the daemon dies while a command waits for a container, and the next one cannot look at the host for a while, in which that container ends. Its
 // policy does not start it again, and when the host can be looked at the command is carried to its end.
 func TestACommandThatCannotBeCarriedOnYet(t *testing.T) {

@@ -33,6 +33,10 @@ func (e *Engine) endUp(ctx context.Context, do *performer.Performer, pl *plan.Pl
 	if ctx.Err() == nil {
 		decided = pl.Updated()
 	}
+	var leaving plan.Debts
+	if !o.NoStart {
+		leaving = e.keep.Leaving(do.Have)
+	}
 	return e.wishes.End(want.Project, failed, func(r *wish.Record) {
 		owed := plan.Debts{}
 		if failed != nil {
@@ -42,6 +46,11 @@ func (e *Engine) endUp(ctx context.Context, do *performer.Performer, pl *plan.Pl
 				_, mine := stopped[id]
 				return !mine && !off[id] || do.Settled(id) || decided[id]
 			})
+		}
+		for id, debt := range leaving {
+			if slices.Contains(services, id.Name) && id.Replica <= want.Services[id.Name].Replicas && !decided[id] {
+				owed[id] = debt
+			}
 		}
 		for id := range owed {
 			delete(off, id)

@@ -225,7 +225,12 @@ func (er *Errands) carryOutErrand(ctx context.Context, c *task, do *performer.Pe
 	list := slices.DeleteFunc(slices.Clone(c.members.List), func(one *inventory.Container) bool {
 		return one.OneOff || one.Spare || !c.wished[one.Replica()] || err != nil && !er.keep.RunsOn(one)
 	})
-	return er.wishes.End(c.project, err, wish.On(inventory.Replicas(list)))
+	leaving := er.keep.Leaving(er.present(c.members))
+	maps.DeleteFunc(leaving, func(id plan.ID, _ plan.Debt) bool { return err != nil || !c.wished[id] })
+	return er.wishes.End(c.project, err, func(r *wish.Record) {
+		wish.On(inventory.Replicas(list))(r)
+		r.Owe(leaving)
+	})
 }
 
 // ResumeErrand does what is left of an errand that was cut short.
