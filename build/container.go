@@ -96,12 +96,15 @@ func (w *worker) configure(cfg *runtime.Config, cmd command, box network.Sandbox
 	return nil
 }
 
-// environment is what a command sees: what the image will have, the ARGs, the proxies and secrets of this build.
+// environment is what a command sees: what the image will have, the ARGs, the proxies, the agent and secrets of this build.
 func environment(env, proxies []string, extra []stepMount) []string {
 	out := []string{"PATH=" + basespec.Path}
 	for _, kv := range proxies {
 		name, value, _ := strings.Cut(kv, "=")
 		out = setVariable(out, name, value)
+	}
+	if i := slices.IndexFunc(extra, func(m stepMount) bool { return m.agent }); i >= 0 {
+		out = setVariable(out, "SSH_AUTH_SOCK", extra[i].Target) // unless the image has one
 	}
 	for _, kv := range env {
 		name, value, _ := strings.Cut(kv, "=")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"strconv"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -24,11 +25,13 @@ type mountPlan struct {
 	subpath string
 	secret  *Secret
 	env     string // of a secret
+	agent   *Agent
 }
 
 // stepMount is a mount of a step's container.
 type stepMount struct {
 	mount.Mount        // without a Target: only env
+	agent       bool   // it is an SSH agent's socket
 	view        int    // which of the layers beside the root it shows; -1 = none
 	env, value  string // of a secret that is a variable
 }
@@ -36,6 +39,7 @@ type stepMount struct {
 // mountPlans looks up what mounts take, and adds to k what they mean.
 func (w *worker) mountPlans(ctx context.Context, mounts []*instructions.Mount, k key) ([]mountPlan, error) {
 	var plans []mountPlan
+	agents := 0
 	for _, m := range mounts {
 		p := mountPlan{Mount: m}
 		if m.Target != "" {
@@ -64,6 +68,13 @@ func (w *worker) mountPlans(ctx context.Context, mounts []*instructions.Mount, k
 		case instructions.MountTypeSecret:
 			err = w.planSecret(&p)
 			k.add(secretID(m), p.env, fmt.Sprint(p.secret != nil))
+		case instructions.MountTypeSSH:
+			if p.target == "" {
+				p.target = agentDir + strconv.Itoa(agents)
+			}
+			agents++
+			p.agent, err = w.r.agent(agentID(m))
+			k.add(agentID(m), p.target, fmt.Sprint(p.agent != nil))
 		}
 		if err != nil {
 			return nil, fmt.Errorf("--mount=type=%s,target=%s: %w", m.Type, m.Target, err)
@@ -214,6 +225,16 @@ func (w *worker) openMounts(ctx context.Context, plans []mountPlan) (list []step
 			if p.ReadOnly {
 				m.Options = []string{"ro"}
 			}
+		case instructions.MountTypeSSH:
+			if p.agent == nil {
+				continue
+			}
+			path, done, err := w.lendAgent(ctx, p)
+			if err != nil {
+				return nil, nil, nil, fmt.Errorf("cannot lend SSH agent %q: %w", p.agent.ID, err)
+			}
+			releases = append(releases, done)
+			m.Type, m.Source, m.agent = "bind", path, true
 		case instructions.MountTypeSecret:
 			if p.secret == nil {
 				continue

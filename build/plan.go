@@ -375,7 +375,14 @@ func (l *layout) checkRun(r *Request, c *instructions.RunCommand, use func(strin
 	for _, m := range instructions.GetMounts(c) {
 		switch m.Type {
 		case instructions.MountTypeSSH:
-			return unsupported("--mount=type=ssh is not supported: give a key as a secret, --mount=type=secret")
+			if m.Required {
+				switch a, err := r.agent(agentID(m)); {
+				case err != nil:
+					return err
+				case a == nil:
+					return refuse("SSH agent %q is required and was not given", agentID(m))
+				}
+			}
 		case instructions.MountTypeBind:
 			if m.From == "" && r.Context == "" {
 				return refuse("there is no context to mount: only the text of the Dockerfile was given")
@@ -390,7 +397,7 @@ func (l *layout) checkRun(r *Request, c *instructions.RunCommand, use func(strin
 				}
 			}
 		}
-		if m.Type != instructions.MountTypeSecret && m.Target == "" {
+		if m.Type != instructions.MountTypeSecret && m.Type != instructions.MountTypeSSH && m.Target == "" {
 			return refuse("--mount=type=%s has no target", m.Type)
 		}
 		if m.From != "" && (m.Type == instructions.MountTypeBind || m.Type == instructions.MountTypeCache) {

@@ -48,6 +48,9 @@ type Request struct {
 	Secrets    []Secret
 	// FindSecret is asked for those that are not among Secrets; nil, also what it returns, is one that was not given.
 	FindSecret func(id string) (*Secret, error)
+	Agents     []Agent
+	// FindAgent is asked for those that are not among Agents; nil, also what it returns, is one that was not given.
+	FindAgent  func(id string) (*Agent, error)
 	ShmSize    int64 // bytes of /dev/shm; 0 = the runtime's default
 	Ulimits    []specs.POSIXRlimit
 	Privileged bool // every RUN is privileged, and RUN --security=insecure is allowed
