@@ -53,6 +53,7 @@ type (
 	ImageBuild     = library.Build
 	BuildSources   = library.BuildSources
 	BuildSecret    = library.BuildSecret
+	BuildAgent     = library.BuildAgent
 	BuildProgress  = library.BuildProgress
 )
 

@@ -25,6 +25,8 @@ type Build struct {
 	Fetch func(ctx context.Context, dir string) (BuildSources, error)
 	// FindSecret is asked for what RUN --mount=type=secret names. nil, also what it returns, is one that was not given.
 	FindSecret func(id string) (*BuildSecret, error)
+	// FindAgent is asked for what RUN --mount=type=ssh names. nil, also what it returns, is one that was not given.
+	FindAgent func(id string) (*BuildAgent, error)
 	// FindAuth is asked for the hosts that are not among Auths. nil, also what it returns, is what this host has stored.
 	FindAuth func(host string) (*image.Auth, error)
 
@@ -58,6 +60,9 @@ type BuildSources struct {
 
 // BuildSecret is what a RUN --mount=type=secret gives to its command.
 type BuildSecret = build.Secret
+
+// BuildAgent is an SSH agent that a RUN --mount=type=ssh lets its command ask.
+type BuildAgent = build.Agent
 
 // BuildProgress is one thing that has happened in a build.
 type BuildProgress = build.Progress
@@ -98,7 +103,7 @@ func (l *Library) BuildImage(ctx context.Context, b Build, progress func(BuildPr
 	info, err := l.drivers.Builder.Build(ctx, build.Request{
 		Context: from.Context, Dockerfile: from.Dockerfile, Contexts: from.Contexts, Tags: b.Tags, Args: b.Args, Labels: b.Labels, Target: b.Target, Platform: b.Platform,
 		NoCache: b.NoCache, NoCacheFilter: b.NoCacheFilter, Pull: b.Pull, CacheFrom: b.CacheFrom, CacheTo: b.CacheTo, StepsOnly: b.StepsOnly, Network: b.Network, ShmSize: b.ShmSize, Ulimits: b.Ulimits, ExtraHosts: b.ExtraHosts,
-		Auths: b.Auths, FindAuth: b.FindAuth, FindSecret: b.FindSecret,
+		Auths: b.Auths, FindAuth: b.FindAuth, FindSecret: b.FindSecret, FindAgent: b.FindAgent,
 	}, progress)
 	if err != nil || b.StepsOnly {
 		return info, err

@@ -3,6 +3,7 @@ package buildkit
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"strings"
 
@@ -44,6 +45,12 @@ func (c *caller) build(ctx context.Context, b *solve, d *dockerfile, target expo
 			return nil, err
 		}
 		return &reconcile.BuildSecret{ID: id, Value: value}, nil
+	}
+	r.FindAgent = func(id string) (*reconcile.BuildAgent, error) {
+		if ok, err := s.Agent(ctx, id); err != nil || !ok {
+			return nil, err
+		}
+		return &reconcile.BuildAgent{ID: id, Dial: func(ctx context.Context) (io.ReadWriteCloser, error) { return s.TalkToAgent(ctx, id) }}, nil
 	}
 	r.FindAuth = func(host string) (*image.Auth, error) { return credentials(ctx, s, host) }
 	say := &steps{progress: b.progress}

@@ -3,6 +3,7 @@ package buildkit
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -51,6 +52,26 @@ func TestBuild(t *testing.T) {
 		if none, err := b.FindSecret("none"); err != nil || none != nil {
 			t.Errorf("%v, %v", none, err)
 		}
+		if none, err := b.FindAgent("none"); err != nil || none != nil {
+			t.Errorf("%v, %v", none, err)
+		}
+		agent, err := b.FindAgent("default")
+		if err != nil || agent == nil {
+			return image.Info{}, fmt.Errorf("the client's SSH agent is %v, %v", agent, err)
+		}
+		talk, err := agent.Dial(ctx)
+		if err != nil {
+			return image.Info{}, err
+		}
+		defer talk.Close()
+		for _, word := range []string{"one", "two"} {
+			got := make([]byte, len(word)+3)
+			if _, err := talk.Write([]byte(word)); err != nil {
+				t.Error(err)
+			} else if _, err := io.ReadFull(talk, got); err != nil || string(got) != "to "+word {
+				t.Errorf("the agent says %q, %v", got, err)
+			}
+		}
 		if auth, err := b.FindAuth("docker.io"); err != nil || *auth != (image.Auth{Username: "u", Password: "p"}) {
 			t.Errorf("%v, %v", auth, err)
 		}
@@ -76,6 +97,27 @@ func TestBuild(t *testing.T) {
 		}
 		return nil, grpc.Errorf(grpc.NotFound, "no such secret")
 	})
+	m["/moby.sshforward.v1.SSH/CheckAgent"] = grpc.Unary(func(_ context.Context, _ http.Header, in []byte) ([]byte, error) {
+		if id, _ := message.ReadRef(in); id != "default" {
+			return nil, grpc.Errorf(grpc.Unknown, "unset ssh forward key %s", id)
+		}
+		return nil, nil
+	})
+	m["/moby.sshforward.v1.SSH/ForwardAgent"] = func(_ context.Context, s *grpc.Stream) error {
+		if id := s.Header.Get("buildkit.ssh.id"); id != "default" {
+			return grpc.Errorf(grpc.NotFound, "agent %q", id)
+		}
+		for {
+			in, err := s.Recv()
+			if err != nil {
+				return err
+			}
+			word, _ := message.ReadRef(in)
+			if err := s.Send(buildkittest.Text(1, "to "+word)); err != nil {
+				return err
+			}
+		}
+	}
 	m["/moby.filesync.v1.Auth/Credentials"] = grpc.Unary(func(context.Context, http.Header, []byte) ([]byte, error) {
 		return buildkittest.Join(buildkittest.Text(1, "u"), buildkittest.Text(2, "p")), nil
 	})

@@ -51,6 +51,34 @@ func (s *Session) Upload(ctx context.Context, host, path string) (io.ReadCloser,
 	return &upload{stream: stream}, nil
 }
 
+// Agent asks whether the client has the SSH agent id.
+func (s *Session) Agent(ctx context.Context, id string) (bool, error) {
+	_, err := s.client.Call(ctx, "/moby.sshforward.v1.SSH/CheckAgent", nil, message.Named(id))
+	if err != nil && (absent(err) || grpc.CodeOf(err) == grpc.Unknown) { // the last is how BuildKit says that it has not this one
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// TalkToAgent begins a conversation with the SSH agent id.
+func (s *Session) TalkToAgent(ctx context.Context, id string) (io.ReadWriteCloser, error) {
+	stream, err := s.client.Open(ctx, "/moby.sshforward.v1.SSH/ForwardAgent", http.Header{"buildkit.ssh.id": {id}})
+	if err != nil {
+		return nil, err
+	}
+	return &talk{upload{stream: stream}}, nil
+}
+
+// talk is a stream both ways.
+type talk struct{ upload }
+
+func (t *talk) Write(p []byte) (int, error) {
+	if err := t.stream.Send(message.Data(p)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
 type upload struct {
 	stream *grpc.ClientStream
 	rest   []byte
