@@ -25,7 +25,7 @@ var aboutBuild = []Described{
 	{"services.*.build.secrets[].uid", String, "The number of the user who owns the file.", nil},
 	{"services.*.build.secrets[].gid", String, "The number of its group.", nil},
 	{"services.*.build.secrets[].mode", Mode, "Its permissions, octal.", nil},
-	{"services.*.build.ssh", Pairs, "SSH agents or keys for RUN --mount=type=ssh: default, or ID=PATH.", nil},
+	{"services.*.build.ssh", Pairs, "SSH agents for RUN --mount=type=ssh: default, the one of SSH_AUTH_SOCK, or ID=SOCKET.", nil},
 	{"services.*.build.shm_size", Size, "How much /dev/shm of RUN steps may hold.", nil},
 	{"services.*.build.ulimits", Named, "Resource limits of RUN steps, by name.", nil},
 	{"services.*.build.ulimits.*", IntOrObject, "One limit: a number for both soft and hard, or the two.", nil},

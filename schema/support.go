@@ -304,7 +304,7 @@ var Attributes = [...]Attribute{
 	{"services.*.build.secrets[].uid", Supported, ""},
 	{"services.*.build.secrets[].gid", Supported, ""},
 	{"services.*.build.secrets[].mode", Supported, ""},
-	{"services.*.build.ssh", Refused, "no agent and no key is handed to a build yet"},
+	{"services.*.build.ssh", Supported, ""},
 	{"services.*.build.shm_size", Supported, ""},
 	{"services.*.build.ulimits", Supported, ""},
 	{"services.*.build.ulimits.*.soft", Supported, ""},

@@ -29,7 +29,7 @@ type Build struct {
 	SBOM               string
 }
 
-// SSHKey is an agent ("" = the default one) or a key that RUN --mount=type=ssh can use.
+// SSHKey is an agent that RUN --mount=type=ssh can use. Path is its socket; "" = the one of the command's environment.
 type SSHKey struct{ ID, Path string }
 
 // Hook is a command that runs beside a container: before its start, after it, before

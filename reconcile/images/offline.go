@@ -20,7 +20,7 @@ import (
 // as there. It changes nothing. A build that cannot begin lacks nothing: Check
 // says what is wrong with it.
 func (im *Images) lacks(ctx context.Context, p *spec.Project, s *spec.Service) (diag.List, error) {
-	if remote(s.Build) {
+	if awaited(s.Build) {
 		return nil, nil
 	}
 	toCome := v1.Hash{}

@@ -3,7 +3,9 @@ package images
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	goruntime "runtime"
@@ -96,6 +98,13 @@ func (im *Images) request(ctx context.Context, p *spec.Project, s *spec.Service,
 			return r, invalid(fmt.Sprintf(".secrets[%d]", i), "%w", err)
 		}
 		r.Secrets = append(r.Secrets, secret)
+	}
+	for _, key := range b.SSH {
+		agent, err := buildAgent(key)
+		if err != nil {
+			return r, invalid(".ssh", "%w", err)
+		}
+		r.Agents = append(r.Agents, agent)
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Ulimits)) {
 		r.Ulimits = append(r.Ulimits, specs.POSIXRlimit{Type: "RLIMIT_" + strings.ToUpper(name), Soft: bundle.Unbounded(b.Ulimits[name].Soft), Hard: bundle.Unbounded(b.Ulimits[name].Hard)})
@@ -193,6 +202,24 @@ func buildLabels(p *spec.Project, s *spec.Service) map[string]string {
 	return labels
 }
 
+// buildAgent is the agent at the socket that key names; whoever sent the project has filled in the one of their environment.
+func buildAgent(key spec.SSHKey) (build.Agent, error) {
+	if key.Path == "" {
+		return build.Agent{}, fmt.Errorf("SSH agent %s: the command had no SSH_AUTH_SOCK: start an agent, or write %s=SOCKET", key.ID, key.ID)
+	}
+	info, err := os.Stat(key.Path)
+	if err != nil {
+		return build.Agent{}, fmt.Errorf("SSH agent %s: %w", key.ID, err)
+	}
+	if info.Mode().Type() != os.ModeSocket {
+		return build.Agent{}, fmt.Errorf("SSH agent %s: %s is no socket of an agent, and keys are not read: load it into one with ssh-add", key.ID, key.Path)
+	}
+	return build.Agent{ID: key.ID, Dial: func(ctx context.Context) (io.ReadWriteCloser, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", key.Path)
+	}}, nil
+}
+
 func buildSecret(p *spec.Project, use spec.FileUse) (build.Secret, error) {
 	out := build.Secret{ID: use.Target}
 	if out.ID == "" {
@@ -234,8 +261,11 @@ func buildSecret(p *spec.Project, use spec.FileUse) (build.Secret, error) {
 	return out, nil
 }
 
-// remote says whether sources of b are still to be fetched, by whoever asks for more than a plan.
-func remote(b *spec.Build) bool {
+// awaited says whether b is still to be given something by whoever asks for more than a plan: sources that are to be fetched, or the SSH agent of their environment.
+func awaited(b *spec.Build) bool {
+	if slices.ContainsFunc(b.SSH, func(k spec.SSHKey) bool { return k.Path == "" }) {
+		return true
+	}
 	for _, context := range b.AdditionalContexts {
 		if spec.IsRemote(context) && !strings.HasPrefix(context, "docker-image://") {
 			return true
@@ -244,10 +274,10 @@ func remote(b *spec.Build) bool {
 	return spec.IsRemote(b.Context)
 }
 
-// Check says whether the build of s, a service of p, can begin: that its sources, Dockerfile and secrets are there. Sources that are still to be fetched
-// are not looked at, by whoever asks for more than a plan they will be. Errors have their place in the file.
+// Check says whether the build of s, a service of p, can begin: that its sources, Dockerfile and secrets are there. One that is still to be given
+// something is not looked at, by whoever asks for more than a plan it will be. Errors have their place in the file.
 func (im *Images) Check(ctx context.Context, p *spec.Project, s *spec.Service) error {
-	if remote(s.Build) {
+	if awaited(s.Build) {
 		return nil
 	}
 	_, err := im.request(ctx, p, s, ask.BuildOptions{}, func(string) (v1.Hash, error) { return v1.Hash{}, nil })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -20,6 +21,7 @@ import (
 type buildFlags struct {
 	ask.BuildOptions
 	args  []string
+	ssh   []string
 	quiet bool
 	push  bool
 }
@@ -30,7 +32,6 @@ var refusedOfBuild = []struct{ name, short, usage, why string }{
 	{"check", "", "", "Dockerfiles are checked when they are built"},
 	{"builder", "", "", "stack has one builder, its own"},
 	{"memory", "m", "", "a build has no limit of its own"},
-	{"ssh", "", "", "no agent and no key is handed to a build yet"},
 	{"sbom", "", "", "no attestations are made"},
 	{"provenance", "", "", "no attestations are made"},
 }
@@ -64,6 +65,7 @@ Containers stay as they are: the next 'stack up' makes those anew whose image is
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&b.args, "build-arg", nil, "NAME=VALUE, or NAME for the value that it has here: set an ARG of the Dockerfiles")
+	f.StringArrayVar(&b.ssh, "ssh", nil, "default, or ID=SOCKET: SSH agents for RUN --mount=type=ssh, in place of those of the file")
 	f.BoolVar(&b.NoCache, "no-cache", false, "Run every step anew")
 	f.BoolVar(&b.Pull, "pull", false, "Pull the images that the Dockerfiles start from, also when they are here")
 	f.BoolVar(&b.push, "push", false, "Push the images that have a name, when all are built")
@@ -101,6 +103,9 @@ func buildImages(ctx context.Context, run *cli.Run, b buildFlags, services []str
 	if b.Args, err = buildArgs(run, b.args); err != nil {
 		return err
 	}
+	if err := useAgents(p, b.ssh); err != nil {
+		return err
+	}
 	b.Services = services
 	names := services
 	if b.Deps {
@@ -117,6 +122,30 @@ func buildImages(ctx context.Context, run *cli.Run, b buildFlags, services []str
 		return err
 	}
 	return daemon.Push(ctx, p, ask.PushOptions{Services: names, Tags: true}, show)
+}
+
+// useAgents has all builds of p use the SSH agents of list, if there are any.
+func useAgents(p *spec.Project, list []string) error {
+	var keys []spec.SSHKey
+	for _, text := range list {
+		id, path, _ := strings.Cut(text, "=")
+		if id == "" {
+			return fmt.Errorf("invalid --ssh %q, expected default or ID=SOCKET", text)
+		}
+		if path != "" {
+			var err error
+			if path, err = filepath.Abs(path); err != nil {
+				return err
+			}
+		}
+		keys = append(keys, spec.SSHKey{ID: id, Path: path})
+	}
+	for _, s := range p.Services {
+		if s.Build != nil && len(keys) > 0 {
+			s.Build.SSH = keys
+		}
+	}
+	return nil
 }
 
 // inheritPlatform gives services without a platform the one that DOCKER_DEFAULT_PLATFORM names, which up does when it loads the file.

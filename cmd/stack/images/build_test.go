@@ -2,6 +2,8 @@ package images_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -80,5 +82,39 @@ func TestSourcesInGit(t *testing.T) {
 	}
 	if code, _, errs := u.Run("build"); code != 1 || !strings.Contains(errs, "must end with .git") {
 		t.Errorf("build: code %d, %s", code, errs)
+	}
+}
+
+// TestBuildHasTheUsers: what a build has of the user's is there when the engine is asked for it: the directory of its cache, made by the user, and the agent's socket. An up that builds nothing makes none.
+func TestBuildHasTheUsers(t *testing.T) {
+	found := &ask.Preview{}
+	var seen []string
+	u := stacktest.NewPerson(t, &apitest.Engine{
+		OnPlan: func(context.Context, *spec.Project, ask.UpOptions) (*ask.Preview, error) { return found, nil },
+		OnUp:   func(context.Context, *spec.Project, ask.UpOptions, event.Sink) error { return nil },
+		OnBuild: func(_ context.Context, p *spec.Project, _ ask.BuildOptions, _ event.Sink) error {
+			seen = nil
+			for _, k := range p.Services["web"].Build.SSH {
+				seen = append(seen, k.ID+"="+k.Path)
+			}
+			return nil
+		},
+	})
+	u.Env["SSH_AUTH_SOCK"] = "/run/agent"
+	u.Write("compose.yaml", "services:\n  web:\n    build: {context: ., ssh: [default, other=/run/other], cache_to: [\"type=local,dest=kept/cache\"]}\n")
+	dir := filepath.Join(u.Dir, "kept/cache")
+	if code, _, errs := u.Run("up -d"); code != 0 {
+		t.Fatal(errs)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("an up that builds nothing has made the directory of a cache")
+	}
+	for line, want := range map[string]string{"build": "default=/run/agent other=/run/other", "build --ssh default --ssh mine=/m": "default=/run/agent mine=/m"} {
+		if code, _, errs := u.Run(line); code != 0 || strings.Join(seen, " ") != want {
+			t.Errorf("stack %s: code %d, agents %q, expected %q: %s", line, code, seen, want, errs)
+		}
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		t.Error(err)
 	}
 }

@@ -60,7 +60,6 @@ func TestRefusedLines(t *testing.T) {
 		{"watch", "services.NAME.develop.watch"},
 		{"build --check", "--check is not supported: Dockerfiles are checked"},
 		{"build --memory 1g web", "--memory is not supported"},
-		{"build --ssh default", "--ssh is not supported"},
 		{"build --check", "--check is not supported"},
 		{"build --build-arg =x", `invalid --build-arg "=x"`},
 		{"build nobody", "nobody"},

@@ -1,7 +1,9 @@
-// Package sources has on this host what builds need of the user's: git repositories, with the user's credentials, and directories for their caches.
+// Package sources has on this host what builds need of the user's: git repositories, with the user's credentials, the SSH agent, and directories for
+// their caches.
 package sources
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +31,7 @@ import (
 func FetchDue(ctx context.Context, run *cli.Run, daemon *client.Client, p *spec.Project, o ask.UpOptions) (*spec.Project, error) {
 	if o.NoBuild || !slices.ContainsFunc(slices.Sorted(maps.Keys(p.Services)), func(name string) bool {
 		b := p.Services[name].Build
-		return hasRemote(b) || len(newCaches(p, b)) > 0
+		return hasRemote(b) || wantsAgent(b) || len(newCaches(p, b)) > 0
 	}) {
 		return p, nil // the usual case
 	}
@@ -48,7 +50,7 @@ func FetchDue(ctx context.Context, run *cli.Run, daemon *client.Client, p *spec.
 	return Fetch(ctx, run, p, names)
 }
 
-// Fetch is p in which the builds of services, and what they build on, have their sources on this host. Directories that they put their cache into are made, and so are the user's; where
+// Fetch is p in which the builds of services, and what they build on, have their sources on this host, and know the SSH agent of the run. Directories that they put their cache into are made, and so are the user's; where
 // that cannot be the daemon tries too, and says what is wrong.
 func Fetch(ctx context.Context, run *cli.Run, p *spec.Project, services []string) (*spec.Project, error) {
 	out := *p
@@ -77,13 +79,17 @@ func Fetch(ctx context.Context, run *cli.Run, p *spec.Project, services []string
 		for _, dir := range newCaches(p, s.Build) {
 			_ = os.MkdirAll(dir, 0o755) // see above
 		}
-		if !hasRemote(s.Build) {
+		if !hasRemote(s.Build) && !wantsAgent(s.Build) {
 			continue
 		}
 		at := "services." + name + ".build"
 		with, b := *s, *s.Build
 		if isRemote(b.Context) {
 			b.Context = fetch(b.Context, at+".context", at)
+		}
+		b.SSH = slices.Clone(b.SSH)
+		for i := range b.SSH {
+			b.SSH[i].Path = cmp.Or(b.SSH[i].Path, run.Variables()["SSH_AUTH_SOCK"])
 		}
 		b.AdditionalContexts = maps.Clone(b.AdditionalContexts)
 		for _, key := range slices.Sorted(maps.Keys(b.AdditionalContexts)) {
@@ -116,6 +122,11 @@ func builtOn(p *spec.Project, services []string) []string {
 		}
 		return next
 	})
+}
+
+// wantsAgent says whether a build uses the SSH agent of the run's environment.
+func wantsAgent(b *spec.Build) bool {
+	return b != nil && slices.ContainsFunc(b.SSH, func(k spec.SSHKey) bool { return k.Path == "" })
 }
 
 // newCaches are the directories that b puts its cache into and that are not there.
