@@ -228,6 +228,21 @@ func TestFailureActions(t *testing.T) {
 	}
 }
 
+// TestWhyAfterARollback: a container that an update has failed to replace is explained as before.
+func TestWhyAfterARollback(t *testing.T) {
+	remembering(t, func(b *bench) {
+		set := func(r *spec.Rollout) { r.Order, r.FailureAction = "start-first", "rollback" }
+		b.up(project(rolling(1, "1", set)), ask.UpOptions{Command: "up -d"})
+		bad(b, "2", "1")
+		if err := b.engine.Up(b.Context(), project(rolling(1, "2", set)), ask.UpOptions{Command: "up"}, nil); err == nil {
+			b.Fatal("up says nothing")
+		}
+		if s := b.why("web").Start; s == nil || s.Command != "up -d" {
+			b.Errorf("its start is %+v", s)
+		}
+	})
+}
+
 // TestAFailedUpdateIsNotTriedAgain: what it has stopped, and could not start again in another version, is its failure_action's, and nobody else's.
 func TestAFailedUpdateIsNotTriedAgain(t *testing.T) {
 	run(t, func(b *bench) {

@@ -225,10 +225,20 @@ func (p *Performer) deleteContainer(ctx context.Context, op plan.DeleteContainer
 			return err
 		}
 	}
-	p.mu.Lock()
-	p.removed = true
-	p.mu.Unlock()
+	p.takenAway(op.ContainerID)
 	return p.kit.keep.Remove(ctx, c, op.Volumes, p.sink)
+}
+
+// takenAway notes that containers of these ids are no more.
+func (p *Performer) takenAway(ids ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gone == nil {
+		p.gone = map[string]bool{}
+	}
+	for _, id := range ids {
+		p.gone[id] = true
+	}
 }
 
 // Create makes the container that d says, of this pass.

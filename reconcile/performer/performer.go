@@ -52,7 +52,7 @@ type Performer struct {
 	volumes     []string            // and volumes
 	directories []string            // and directories of the host, for binds whose source was not there
 	successors  map[string]string   // of containers, by what they replace, that was there when they were made
-	removed     bool                // a container that was there before has been taken away
+	gone        map[string]bool     // containers, by id, that have been taken away
 	ran         bool                // a container of this pass has started
 	settled     map[plan.ID]bool    // containers of which it is known how their start came out, see Settled
 	spans       map[int]span        // by step: when it was done

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -259,6 +260,7 @@ func (p *Performer) takeBack(ctx context.Context, undo plan.Undo) error {
 	pl := undo.Plan(p.Want.Project, have.Containers)
 	do := p.kit.New(p.project, p.Want, p.sink)
 	err = apply.Run(ctx, pl, do, apply.Options{})
+	p.takenAway(slices.Collect(maps.Keys(do.gone))...)
 	var errs []error
 	for _, f := range do.rollout(undo.Service).list() {
 		errs = append(errs, f.err)

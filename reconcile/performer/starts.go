@@ -9,7 +9,7 @@ import (
 	"github.com/stackrun/stack/reconcile/wording"
 )
 
-// Starts is how the containers that pl has started came to run: for each the chain of steps that decided when.
+// Starts is how the containers that pl has started, and that are there still, came to run: for each the chain of steps that decided when.
 func (p *Performer) Starts(pl *plan.Plan) []*history.Start {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -25,6 +25,9 @@ func (p *Performer) Starts(pl *plan.Plan) []*history.Start {
 			continue
 		}
 		id := p.idOf(op)
+		if p.gone[id] {
+			continue // an update that has failed: who was there before has its name again
+		}
 		start := &history.Start{
 			Container: op.Name, Service: op.Service, ID: id, Time: took.end, Command: p.Command, Number: p.Number, Action: plan.Start, Path: p.path(pl, s),
 		}

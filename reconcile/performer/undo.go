@@ -27,7 +27,7 @@ func (p *Performer) Undo(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()
 	p.mu.Lock()
-	kept, networks, volumes, directories, made := p.ran || p.removed, p.networks, p.volumes, slices.Clone(p.directories), p.made
+	kept, networks, volumes, directories, made := p.ran || len(p.gone) > 0, p.networks, p.volumes, slices.Clone(p.directories), p.made
 	p.mu.Unlock()
 	if kept {
 		return
