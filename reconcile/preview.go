@@ -118,7 +118,7 @@ func (e *Engine) Drift(ctx context.Context, project string) (*ask.Preview, error
 	for i := range out.Changes {
 		addState(&out.Changes[i], have)
 		if c := out.Changes[i]; c.Action != plan.Delete && c.Action != plan.Replace && r.IsOff(c.ID) {
-			c.Reasons[0].Path += "; a command has stopped or removed it, so it stays as it is"
+			c.Reasons[0].Path += "; it stays so until a command starts it"
 		}
 	}
 	sortChanges(out.Changes)

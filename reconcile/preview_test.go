@@ -227,9 +227,9 @@ func TestDriftNamesEachDifference(t *testing.T) {
 			got := lines(v)
 			b.same("of a host that somebody has been at", got[:strings.Index(got, "recreate")]+got[strings.Index(got, "start container shop-db"):], `
 create volume shop_data: it does not exist
-create container shop-api-1: it does not exist; a command has stopped or removed it, so it stays as it is
-create container shop-api-2: it does not exist; a command has stopped or removed it, so it stays as it is
-start container shop-db-1: it has exited with code 143; a command has stopped or removed it, so it stays as it is
+create container shop-api-1: it does not exist; it stays so until a command starts it
+create container shop-api-2: it does not exist; it stays so until a command starts it
+start container shop-db-1: it has exited with code 143; it stays so until a command starts it
 mend container shop-web-1: its network namespace is gone`)
 			if !strings.Contains(got, "recreate container shop-conf-1: configs[0].digest: ") || len(v.Faults) != 1 || v.Faults[0].Code != "missing-config" {
 				b.Errorf("the config: %s, %v", got, v.Faults)
