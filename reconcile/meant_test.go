@@ -289,6 +289,15 @@ func TestARemovalOfOneByForceRunsNoHook(t *testing.T) {
 	run(t, func(b *bench) {
 		web, well := crashing(b)
 		var hooks atomic.Int32
+		var slow atomic.Bool
+		begun := make(chan bool, 1)
+		b.host.StartTakes = func(runtime.Config) time.Duration {
+			if !slow.Load() {
+				return 0
+			}
+			begun <- true
+			return time.Minute
+		}
 		b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) {
 			hooks.Add(1)
 			return 3, 0, ""
@@ -297,8 +306,7 @@ func TestARemovalOfOneByForceRunsNoHook(t *testing.T) {
 		b.heal()
 		b.same("state of web", b.state("shop-web-1"), "restarting")
 		well.Store(true)
-		begun := make(chan bool, 1)
-		b.host.StartTakes = func(runtime.Config) time.Duration { begun <- true; return time.Minute }
+		slow.Store(true)
 		<-begun
 		if err := b.engine.Single().Remove(b.Context(), "shop-web-1", single.RemoveOptions{Force: true}); err != nil {
 			b.Error(err)
