@@ -45,9 +45,9 @@ func TestWhatAnUpHasStoppedComesBack(t *testing.T) {
 					}
 					return ""
 				}
-				ill := false
+				var ill atomic.Bool
 				b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) {
-					if ill {
+					if ill.Load() {
 						return 1, 0, "not yet"
 					}
 					return 0, 0, ""
@@ -60,7 +60,7 @@ func TestWhatAnUpHasStoppedComesBack(t *testing.T) {
 							p.IgnoreTerm, p.For = true, 7*time.Second
 						}
 					}
-					if ill && tt.broken && version(c) == "2" {
+					if ill.Load() && tt.broken && version(c) == "2" {
 						p.StartError = errors.New("no room")
 					}
 					return p
@@ -79,7 +79,7 @@ func TestWhatAnUpHasStoppedComesBack(t *testing.T) {
 					db.Environment["VERSION"] = "2"
 				}
 				p.Services["new"] = service("new", after("web", spec.ServiceStarted, false))
-				ill = !tt.slow // else healing has a reason of its own to start web again
+				ill.Store(!tt.slow) // else healing has a reason of its own to start web again
 				ctx, cancel := context.WithCancel(b.Context())
 				defer cancel()
 				if tt.in > 0 {
@@ -89,7 +89,7 @@ func TestWhatAnUpHasStoppedComesBack(t *testing.T) {
 					b.Error("it succeeds")
 				}
 				time.Sleep(wait)
-				ill = false
+				ill.Store(false)
 				time.Sleep(wait)
 				up := strings.Fields(b.running())
 				slices.Sort(up)
@@ -98,6 +98,49 @@ func TestWhatAnUpHasStoppedComesBack(t *testing.T) {
 				}
 				if got := b.serving()["shop-web-1"]; !strings.HasPrefix(got, tt.want) {
 					b.Errorf("web is of version %q, expected %s", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// TestWhatEndsWhileItIsLookedAtComesBack: the old one, which a cancelled up has told to stop, ends at any moment of a look at the host, as after the loop has seen it run and
+// before it has decided what that says.
+func TestWhatEndsWhileItIsLookedAtComesBack(t *testing.T) {
+	for life := 3 * time.Second; life < 20*time.Second; life += time.Second {
+		t.Run(life.String(), func(t *testing.T) {
+			run(t, func(b *bench) {
+				var runs atomic.Int32
+				b.host.Program = func(runtime.Config) fake.Program {
+					if runs.Add(1) == 1 {
+						return fake.Program{IgnoreTerm: true, For: life}
+					}
+					return fake.Program{}
+				}
+				synctest.Wait() // for the first look
+				var slow atomic.Bool
+				b.host.Listed = func() error {
+					if slow.Load() {
+						time.Sleep(2500 * time.Millisecond)
+					}
+					return nil
+				}
+				web := service("web")
+				p := project(web)
+				b.up(p, ask.UpOptions{})
+				web.Environment["VERSION"] = "2"
+				ctx, cancel := context.WithCancel(b.Context())
+				defer cancel()
+				time.AfterFunc(2*time.Second, func() {
+					slow.Store(true)
+					cancel()
+				})
+				if err := b.engine.Up(ctx, p, ask.UpOptions{}, nil); err == nil {
+					b.Error("it succeeds")
+				}
+				time.Sleep(5 * time.Minute)
+				if got := b.running(); got != "web-1" {
+					b.Errorf("runs: %q", got)
 				}
 			})
 		})

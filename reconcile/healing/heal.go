@@ -326,7 +326,7 @@ func why(c plan.Change) string {
 
 // payOff takes those from what is owed that run and are not to be stopped: a daemon that died before it stopped them has left them there, and
 // when they end by themselves one day, that is their policy's matter. One that has been told to stop, by a command that did not wait for it, may end
-// of that yet.
+// of that yet, or has since have was read.
 func (d *Healer) payOff(project string, r *wish.Record, have *plan.Observed, pl *plan.Plan) error {
 	mended := map[plan.ID]bool{}
 	for _, c := range pl.Changes {

@@ -81,8 +81,6 @@ type Options struct {
 type Turns interface {
 	// Glance takes the turn of project for who has little to do.
 	Glance(ctx context.Context, project string) (release func(), err error)
-	// Taken says whether somebody has the turn of project or waits for it.
-	Taken(project string) bool
 	// Kick has project looked at soon.
 	Kick(project string)
 }

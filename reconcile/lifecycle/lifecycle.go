@@ -307,19 +307,19 @@ func (k *Keeper) Supervised(have *plan.Observed) {
 	}
 }
 
-// Leaving are those of have, as it was seen before a command that wishes for them, which were told to stop, and take their time: they are owed a start when they have ended.
+// Leaving are those of have, as it was seen before a command that wishes for them, which ran and were told to stop, and take their time: they are owed a start when they have ended.
 func (k *Keeper) Leaving(have *plan.Observed) plan.Debts {
 	owed := plan.Debts{}
 	for i := range have.Containers {
-		if c := &have.Containers[i]; !c.OneOff && k.Stopping(c.ID) {
+		if c := &have.Containers[i]; !c.OneOff && c.Active() && k.Stopping(c.ID) {
 			owed[plan.Container(c.Service, c.Replica)] = plan.Debt{Run: c.StartedAt}
 		}
 	}
 	return owed
 }
 
-// Stopping says whether container id has been told to stop and runs still: its stop was given up.
+// Stopping says whether container id, which somebody has seen running, has been told to stop: its stop was given up and it takes its time, or it has ended of it since it was seen.
 func (k *Keeper) Stopping(id string) bool {
 	s, _ := k.Group.Status(id)
-	return s.State == supervise.Stopping
+	return s.State == supervise.Stopping || s.State == supervise.Ended && s.Asked
 }

@@ -163,9 +163,7 @@ func (e runner) Changed(id string, change supervise.Change, s supervise.Status) 
 		e.turns.Kick(n.Project) // others may wait for it
 		ev.Text, ev.ByPolicy = "Restarted", true
 	case supervise.ChangeExited, supervise.ChangeStopped, supervise.ChangeRestarting:
-		if change != supervise.ChangeStopped || !e.turns.Taken(n.Project) { // whoever stops it looks at its end, unless it waits no longer
-			defer e.turns.Kick(n.Project)
-		}
+		defer e.turns.Kick(n.Project) // also of one that was stopped: whoever stopped it may wait no longer, and who has the turn now may have seen it run
 		// A daemon tells of an end that none has seen, and of others once more: the time says which it is.
 		ev.Text, ev.Exit, ev.Time = "Exited", &s.Exit.Code, s.Exit.At
 		if s.Exit.Code != 0 {
