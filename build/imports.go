@@ -192,9 +192,12 @@ const parallelFetches = 8
 func (j *job) fetch(ctx context.Context, layer v1.Hash) error {
 	im := j.imports
 	im.mu.Lock()
-	taken, offers := im.taken[layer], im.offers[layer]
+	taken, offers, lost := im.taken[layer], im.offers[layer], im.lost[layer]
 	im.mu.Unlock()
 	if taken == nil {
+		if lost && !j.b.opt.Images.HasLayers(ctx, []v1.Hash{layer}) {
+			return &lostError{layer} // another step has found out, and waits for the rest of its layers before it says so
+		}
 		return nil
 	}
 	if !j.fetchFrom(ctx, offers, layer) {

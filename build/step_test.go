@@ -9,6 +9,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stackrun/stack/image"
+	"github.com/stackrun/stack/internal/buildcache"
 	"github.com/stackrun/stack/internal/objectid"
 )
 
@@ -86,5 +87,25 @@ func TestLayerStep(t *testing.T) {
 	w.slots <- struct{}{} // all are taken
 	if _, _, err := w.layerStep(ctx, "c", Progress{}, nil); !errors.Is(err, failure) {
 		t.Errorf("a step that waits for its turn when all is over: %v", err)
+	}
+}
+
+// TestLostForAll: a layer that no cache has any more is lost for each of the steps that need it, also for one that comes to it while the first still waits for others: the build is begun again
+// and not failed by a layer that nobody knows of.
+func TestLostForAll(t *testing.T) {
+	images := &memory{layers: map[v1.Hash]bool{}}
+	gone := v1.Hash{Algorithm: "sha256", Hex: objectid.New()}
+	j := &job{
+		b: &Builder{opt: Options{Images: images}, steps: stepCache{t.TempDir()}}, r: &Request{CacheFrom: make([]buildcache.Place, 1)},
+		imports: &imports{taken: map[v1.Hash]map[string]stepRecord{gone: {"a": {Layer: gone.String()}}}, lost: map[v1.Hash]bool{}},
+	}
+	for _, who := range []string{"the first", "the second"} {
+		if err := j.bring(t.Context(), []v1.Hash{gone}); !errors.As(err, new(*lostError)) {
+			t.Errorf("for %s it is %v", who, err)
+		}
+	}
+	images.layers[gone] = true // its step was done again, and has come to the same
+	if err := j.bring(t.Context(), []v1.Hash{gone}); err != nil {
+		t.Error(err)
 	}
 }
