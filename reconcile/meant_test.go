@@ -103,6 +103,40 @@ func TestWhatWasToldToStopAndIsWishedForAgain(t *testing.T) {
 	}
 }
 
+// TestWhatIsKilledWhileACommandWaitsStaysDown: whoever kills a container that a command had no need to touch says so later than who gave the command.
+func TestWhatIsKilledWhileACommandWaitsStaysDown(t *testing.T) {
+	for verb, again := range map[string]func(b *bench, p *spec.Project) error{
+		"up": func(b *bench, p *spec.Project) error { return b.engine.Up(b.Context(), p, ask.UpOptions{}, nil) },
+		"start": func(b *bench, _ *spec.Project) error {
+			return b.engine.Start(b.Context(), "shop", ask.ServiceOptions{}, nil)
+		},
+	} {
+		t.Run(verb, func(t *testing.T) {
+			run(t, func(b *bench) {
+				p := project(service("web"), service("db"))
+				b.up(p, ask.UpOptions{})
+				b.heal()
+				if err := b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{Services: []string{"db"}}, nil); err != nil {
+					b.Fatal(err)
+				}
+				b.host.StartTakes = func(runtime.Config) time.Duration { return 10 * time.Second } // of db
+				ended := make(chan error, 1)
+				go func() { ended <- again(b, p) }()
+				time.Sleep(5 * time.Second)
+				if err := b.engine.Single().Kill(b.Context(), "shop-web-1", ""); err != nil {
+					b.Error(err)
+				}
+				if err := <-ended; err != nil {
+					b.Error(err)
+				}
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				b.same("runs", b.running(), "db-1")
+			})
+		})
+	}
+}
+
 // TestACommandThatCannotBeCarriedOnYet: the daemon dies while a command waits for a container, and the next one cannot look at the host for a while, in which that container ends. Its
 // policy does not start it again, and when the host can be looked at the command is carried to its end.
 func TestACommandThatCannotBeCarriedOnYet(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/supervise"
+	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/reconcile/wording"
 )
 
@@ -307,7 +308,8 @@ func (k *Keeper) Supervised(have *plan.Observed) {
 	}
 }
 
-// Leaving are those of have, as it was seen before a command that wishes for them, which ran and were told to stop, and take their time: they are owed a start when they have ended.
+// Leaving are those of have, as a command that wishes for them has just seen it, which ran and were told to stop, and take their time: they are owed a start when they have ended. Others that
+// are told to stop while it is under way are CalledOff.
 func (k *Keeper) Leaving(have *plan.Observed) plan.Debts {
 	owed := plan.Debts{}
 	for i := range have.Containers {
@@ -316,6 +318,18 @@ func (k *Keeper) Leaving(have *plan.Observed) plan.Debts {
 		}
 	}
 	return owed
+}
+
+// CalledOff are those of have that were told to stop since a command began that wishes for them, when leaving were: by a kill, which waits for nobody, if r says that they are off. It
+// has the last word.
+func (k *Keeper) CalledOff(have *plan.Observed, leaving plan.Debts, r *wish.Record) map[plan.ID]bool {
+	off := map[plan.ID]bool{}
+	for id := range k.Leaving(have) {
+		if _, before := leaving[id]; !before && r.IsOff(id) {
+			off[id] = true
+		}
+	}
+	return off
 }
 
 // Stopping says whether container id, which somebody has seen running, has been told to stop: its stop was given up and it takes its time, or it has ended of it since it was seen.
