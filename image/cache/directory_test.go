@@ -91,6 +91,12 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%s: %+v", c.name, got)
 		}
 	}
+	dir, blobs := layout(t, ours, manifestOf(ours, string(Media), layer))
+	d, err := openDirectory(dir, blobs[1].String())
+	check(t, err)
+	if got, err := read(t.Context(), d, dir, d.tag); err != nil || !got.Has(hash(t, diff)) {
+		t.Errorf("by its digest: %+v, %v", got, err)
+	}
 	if _, err := readLayout(t, t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("an empty directory: %v", err)
 	}

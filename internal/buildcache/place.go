@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/stackrun/stack/internal/reference"
 )
 
@@ -28,7 +30,7 @@ type Place struct {
 	Type string // Registry, Local or Inline
 	Ref  string // of Registry: a reference as it was written
 	Dir  string // of Local, as it was written
-	Tag  string // of Local: its name in Dir
+	Tag  string // of Local: its name in Dir; of one that is read, the digest of its manifest perhaps
 
 	// All is mode=max: the layers of all steps, and not those of the image alone. IgnoreError makes a cache that cannot be written no error. Both are for writing.
 	All, IgnoreError bool
@@ -56,7 +58,7 @@ func (p Place) Below(dir string) Place {
 // defaultTag is what docker calls the cache in a directory.
 const defaultTag = "latest"
 
-// From reads where steps are taken from. void, when it is not empty, says why nothing is taken from there. An error: it cannot be meant.
+// From reads where steps are taken from. void, when it is not empty, says why nothing is taken from there, or what of it has no effect when the Place has a Type. An error: it cannot be meant.
 func From(text string) (p Place, void string, err error) {
 	return read(text, from)
 }
@@ -175,10 +177,18 @@ func (p Place) fromOption(name, value string) (Place, string, bool, error) {
 		p.Ref = value
 	case p.Type == Local && name == "src":
 		p.Dir = value
+	case p.Type == Local && name == "digest":
+		h, err := v1.NewHash(value)
+		if err != nil {
+			return p, "", true, err
+		}
+		p.Tag = h.String() // also beside a tag, which comes after it
 	case p.Type == Local && name == "tag":
-		p.Tag = value
+		p.Tag = cmp.Or(p.Tag, value)
 	default:
-		return p, "", false, nil
+		// Files have those of cache_to here too, where docker does not look at them.
+		_, _, known, _ := p.toOption(name, value)
+		return p, name + "=" + value + " has no effect: it is an option of cache_to", known, nil
 	}
 	return p, "", true, nil
 }

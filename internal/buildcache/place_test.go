@@ -6,6 +6,7 @@ import (
 )
 
 func TestFrom(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("a", 64)
 	for _, c := range []struct {
 		text       string
 		want       Place
@@ -15,13 +16,17 @@ func TestFrom(t *testing.T) {
 		{text: "type=registry,ref=registry.example:5000/a/b", want: Place{Type: Registry, Ref: "registry.example:5000/a/b"}},
 		{text: "type=local,src=.cache", want: Place{Type: Local, Dir: ".cache", Tag: "latest"}},
 		{text: `"src=a,b",type=local,tag=main`, want: Place{Type: Local, Dir: "a,b", Tag: "main"}},
+		{text: "type=local,src=a,tag=main,digest=" + digest, want: Place{Type: Local, Dir: "a", Tag: digest}},
+		{text: "type=local,src=a,digest=main", fail: "digest=main: "},
+		{text: "type=registry,ref=a,mode=max,ignore-error=true", want: Place{Type: Registry, Ref: "a"}, void: "mode=max has no effect: it is an option of cache_to"},
+		{text: "type=registry,ref=a,insecure=true", fail: "type=registry has no option insecure"},
 		{text: "type=gha,scope=x", void: "type=gha is not supported"},
 		{text: "type=s3,bucket=b", void: "type=s3 is not supported"},
 		{text: "type=azblob,name=n", void: "type=azblob is not supported"},
 		{text: "type=floppy", fail: "type=floppy is not known, expected local, registry or inline"},
 		{text: "ref=app", fail: "it has no type"},
 		{text: "type=local", fail: "type=local has no src"},
-		{text: "type=local,dest=x", fail: "type=local has no option dest"},
+		{text: "type=local,dest=x", fail: "type=local has no src"},
 		{text: "type=registry", fail: "type=registry has no ref"},
 		{text: "type=registry,ref=App", fail: "lower case"},
 		{text: "type=local,src", fail: `expected NAME=VALUE in place of "src"`},

@@ -42,7 +42,7 @@ func TestBuild(t *testing.T) {
 		if from.Contexts["base"] != "docker-image://busybox" || len(b.Tags) != 2 || b.Args["A"] != "1" || b.Target != "last" || b.StepsOnly {
 			t.Errorf("%+v, %+v", from, b)
 		}
-		if got, want := fmt.Sprintf("%+v %+v", b.CacheFrom, b.CacheTo), "[a/cache b/cache] [a/cache inline]"; got != want || !b.CacheTo[0].All {
+		if got, want := fmt.Sprintf("%+v %+v", b.CacheFrom, b.CacheTo), "[a/cache c/cache b/cache] [a/cache inline]"; got != want || !b.CacheTo[0].All {
 			t.Errorf("caches are %s, expected %s", got, want)
 		}
 		secret, err := b.FindSecret("s")
@@ -133,13 +133,13 @@ func TestBuild(t *testing.T) {
 	}()
 	out, err := buildkittest.Build(t.Context(), c, "ref", "session", map[string]string{
 		"filename": "Dockerfile", "build-arg:A": "1", "target": "last", "context:more": "local:named", "context:base": "docker-image://busybox", "vcs:revision": "x", "image-resolve-mode": "local",
-		"cache-imports": `[{"Type":"registry","Attrs":{"ref":"a/cache"}},{"Type":"gha","Attrs":{"scope":"x"}},{"Type":"local","Attrs":{"src":"/c"}}]`, "cache-from": "a/cache,b/cache",
+		"cache-imports": `[{"Type":"registry","Attrs":{"ref":"a/cache"}},{"Type":"registry","Attrs":{"ref":"c/cache","mode":"max"}},{"Type":"gha","Attrs":{"scope":"x"}},{"Type":"local","Attrs":{"src":"/c"}}]`, "cache-from": "a/cache,b/cache",
 	}, moby, buildkittest.Sub(8, buildkittest.Sub(4, buildkittest.Text(1, "registry"), buildkittest.Texts(2, map[string]string{"ref": "a/cache", "mode": "max"})), buildkittest.Sub(4, buildkittest.Text(1, "inline"))))
 	if err != nil || !strings.Contains(out, "containerimage.config.digest") || !strings.Contains(out, made.String()) || !strings.Contains(out, "a:1,b:2") {
 		t.Errorf("%q, %v", out, err)
 	}
 	all := <-said
-	for _, want := range []string{"[internal] load build definition from Dockerfile", "[internal] load build context", "[first 2/3] RUN x", "said\n", "[stage-0 3/3] COPY y z", "naming to a:1", "type=gha is not supported", "--cache-from type=local has no effect"} {
+	for _, want := range []string{"[internal] load build definition from Dockerfile", "[internal] load build context", "[first 2/3] RUN x", "said\n", "[stage-0 3/3] COPY y z", "naming to a:1", "type=gha is not supported", "mode=max has no effect", "--cache-from type=local has no effect"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("%q is not told in %q", want, all)
 		}

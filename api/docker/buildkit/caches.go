@@ -36,7 +36,8 @@ func (d *dockerfile) caches(req *message.Solve) error {
 		}
 		if void != "" {
 			d.warn("--cache-from " + void)
-		} else if !slices.Contains(d.build.CacheFrom, at) {
+		}
+		if at.Type != "" && !slices.Contains(d.build.CacheFrom, at) {
 			d.build.CacheFrom = append(d.build.CacheFrom, at)
 		}
 	}
