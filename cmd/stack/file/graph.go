@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -157,12 +159,19 @@ func dependencyText(d spec.Dependency) string {
 
 // portText is a published port as a Compose file has it.
 func portText(p spec.Port) string {
-	text := fmt.Sprintf("%d/%s", p.Target, p.Protocol)
+	var published string
 	switch {
 	case p.PublishedEnd > p.Published:
-		text = fmt.Sprintf("%d-%d:%s", p.Published, p.PublishedEnd, text)
+		published = fmt.Sprintf("%d-%d", p.Published, p.PublishedEnd)
 	case p.Published > 0:
-		text = fmt.Sprintf("%d:%s", p.Published, text)
+		published = strconv.Itoa(int(p.Published))
+	}
+	if p.HostIP != "" {
+		published = net.JoinHostPort(p.HostIP, published)
+	}
+	text := fmt.Sprintf("%d/%s", p.Target, p.Protocol)
+	if published != "" {
+		text = published + ":" + text
 	}
 	return text
 }

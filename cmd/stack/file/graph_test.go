@@ -14,7 +14,7 @@ services:
   web:
     image: 'nginx:1'
     depends_on: {api: {condition: service_healthy, restart: true}, cache: {condition: service_started, required: false}}
-    ports: ["8080:80", "53/udp"]
+    ports: ["8080:80", "127.0.0.1:9000-9009:90", "[::1]::53/udp"]
     networks: [front]
   api: {image: api, depends_on: {migrate: {condition: service_completed_successfully}}, networks: [front, "end"], volumes: ["data:/data", /x]}
   migrate: {build: ., network_mode: "service:db"}
@@ -56,7 +56,7 @@ func TestGraph(t *testing.T) {
   n1["cache"]
   n2["db"]
   n3["migrate"]
-  n4["web<br>8080:80/tcp<br>53/udp"]
+  n4["web<br>8080:80/tcp<br>127.0.0.1:9000-9009:90/tcp<br>[::1]::53/udp"]
   n5[("data")]
   n0 -->|"completed"| n3
   n0 ---|"/data"| n5
