@@ -58,6 +58,8 @@ func (im *imports) read(ctx context.Context, j *job) {
 		})
 	}
 	group.Wait()
+	im.mu.Lock() // a step that looks nothing up may need layers meanwhile
+	defer im.mu.Unlock()
 	im.steps, im.offers = map[string][]stepRecord{}, map[v1.Hash][]offer{}
 	im.taken, im.lost = map[v1.Hash]map[string]stepRecord{}, map[v1.Hash]bool{}
 	for i, d := range documents {

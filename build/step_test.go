@@ -3,6 +3,7 @@ package build
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,6 +34,10 @@ func (m *memory) HasLayers(_ context.Context, layers []v1.Hash) bool {
 		}
 	}
 	return true
+}
+
+func (m *memory) ReadCache(context.Context, buildcache.Place, *image.Auth, func(string)) (*image.Cache, error) {
+	return nil, errors.New("there is none")
 }
 
 func (m *memory) Remove(_ context.Context, key string) error {
@@ -108,4 +113,19 @@ func TestLostForAll(t *testing.T) {
 	if err := j.bring(t.Context(), []v1.Hash{gone}); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestCachesReadBeside: a step that looks nothing up, since it is to be done anew, needs layers while another one's stage reads the caches. It is for the race detector.
+func TestCachesReadBeside(t *testing.T) {
+	j := &job{b: &Builder{opt: Options{Images: &memory{}}, steps: stepCache{t.TempDir()}}, r: &Request{CacheFrom: make([]buildcache.Place, 1)}, imports: new(imports), steps: map[string]stepRecord{}}
+	var beside sync.WaitGroup
+	beside.Go(func() {
+		if _, ok := j.known(t.Context(), "a"); ok {
+			t.Error("it is known")
+		}
+	})
+	if err := j.bring(t.Context(), []v1.Hash{{Algorithm: "sha256", Hex: objectid.New()}}); err != nil {
+		t.Error(err)
+	}
+	beside.Wait()
 }
