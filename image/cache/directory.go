@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -133,41 +134,62 @@ func (d *directory) Blob(_ context.Context, desc v1.Descriptor) (io.ReadCloser, 
 
 // makeDirectory is dir, for writing. What has to be made of it belongs to who has the directory above. The caller closes it.
 func makeDirectory(dir, tag string, layers *layer.Store) (*directory, error) {
-	var st unix.Stat_t
 	var missing []string
-	for at := dir; ; at = filepath.Dir(at) {
-		err := unix.Stat(at, &st)
+	above := dir
+	for ; ; above = filepath.Dir(above) {
+		_, err := os.Stat(above)
 		if err == nil {
 			break
 		}
-		if err != unix.ENOENT || at == filepath.Dir(at) {
-			return nil, &fs.PathError{Op: "stat", Path: at, Err: err}
-		}
-		missing = append(missing, at)
-	}
-	d := &directory{dir: dir, tag: tag, layers: layers, uid: int(st.Uid), gid: int(st.Gid)}
-	for _, at := range slices.Backward(missing) {
-		if err := os.Mkdir(at, 0o755); err != nil {
+		if !errors.Is(err, fs.ErrNotExist) || above == filepath.Dir(above) {
 			return nil, err
 		}
-		if err := os.Lchown(at, d.uid, d.gid); err != nil {
-			return nil, err
-		}
+		missing = append(missing, filepath.Base(above))
 	}
-	var err error
-	if d.root, err = os.OpenRoot(dir); err != nil {
+	root, err := os.OpenRoot(above)
+	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{path.Dir(blobs), blobs} {
-		if err = d.root.Mkdir(name, 0o755); err == nil {
-			err = d.root.Lchown(name, d.uid, d.gid)
+	owner, err := root.Stat(".")
+	if err != nil {
+		root.Close()
+		return nil, err
+	}
+	has := owner.Sys().(*syscall.Stat_t)
+	d := &directory{dir: dir, tag: tag, layers: layers, root: root, uid: int(has.Uid), gid: int(has.Gid)}
+	// Each in the one that was opened: whoever has that could put another in the place of a path.
+	for _, name := range slices.Backward(missing) {
+		inner, err := d.enter(name)
+		if err != nil {
+			d.close()
+			return nil, err
 		}
-		if err != nil && !errors.Is(err, fs.ErrExist) {
+		d.close()
+		d.root = inner
+	}
+	for _, name := range []string{path.Dir(blobs), blobs} {
+		if err := d.mkdir(name); err != nil && !errors.Is(err, fs.ErrExist) {
 			d.close()
 			return nil, err
 		}
 	}
 	return d, nil
+}
+
+// mkdir makes a directory in d, which belongs to who has d.
+func (d *directory) mkdir(name string) error {
+	if err := d.root.Mkdir(name, 0o755); err != nil {
+		return err
+	}
+	return d.root.Lchown(name, d.uid, d.gid)
+}
+
+// enter makes a directory in d and opens it.
+func (d *directory) enter(name string) (*os.Root, error) {
+	if err := d.mkdir(name); err != nil {
+		return nil, err
+	}
+	return d.root.OpenRoot(name)
 }
 
 func (d *directory) close() { d.root.Close() }
