@@ -65,14 +65,17 @@ func TestWhatWasToldToStopStaysStopped(t *testing.T) {
 	}
 }
 
+// bringUp are the commands after which what is there of a project is wished for.
+var bringUp = map[string]func(b *bench, p *spec.Project) error{
+	"up": func(b *bench, p *spec.Project) error { return b.engine.Up(b.Context(), p, ask.UpOptions{}, nil) },
+	"start": func(b *bench, _ *spec.Project) error {
+		return b.engine.Start(b.Context(), "shop", ask.ServiceOptions{}, nil)
+	},
+}
+
 // TestWhatWasToldToStopAndIsWishedForAgain: whoever wants it up after that finds it running, and it ends all the same. It is started again then.
 func TestWhatWasToldToStopAndIsWishedForAgain(t *testing.T) {
-	for verb, again := range map[string]func(b *bench, p *spec.Project) error{
-		"up": func(b *bench, p *spec.Project) error { return b.engine.Up(b.Context(), p, ask.UpOptions{}, nil) },
-		"start": func(b *bench, _ *spec.Project) error {
-			return b.engine.Start(b.Context(), "shop", ask.ServiceOptions{}, nil)
-		},
-	} {
+	for verb, again := range bringUp {
 		t.Run(verb, func(t *testing.T) {
 			run(t, func(b *bench) {
 				p := deaf(b)
@@ -105,12 +108,7 @@ func TestWhatWasToldToStopAndIsWishedForAgain(t *testing.T) {
 
 // TestWhatIsKilledWhileACommandWaitsStaysDown: whoever kills a container that a command had no need to touch says so later than who gave the command.
 func TestWhatIsKilledWhileACommandWaitsStaysDown(t *testing.T) {
-	for verb, again := range map[string]func(b *bench, p *spec.Project) error{
-		"up": func(b *bench, p *spec.Project) error { return b.engine.Up(b.Context(), p, ask.UpOptions{}, nil) },
-		"start": func(b *bench, _ *spec.Project) error {
-			return b.engine.Start(b.Context(), "shop", ask.ServiceOptions{}, nil)
-		},
-	} {
+	for verb, again := range bringUp {
 		t.Run(verb, func(t *testing.T) {
 			run(t, func(b *bench) {
 				p := project(service("web"), service("db"))

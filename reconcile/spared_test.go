@@ -164,23 +164,29 @@ func TestWhatItsPolicyStartsMeanwhileGoesToo(t *testing.T) {
 				b.up(project(service("web", after("db", spec.ServiceStarted, false)), service("db", always)), ask.UpOptions{})
 				b.kill("shop-db-1")
 				b.same("between its end and its next start", b.running(), "web-1")
-				seen := ""
-				b.host.Fault = func(op string, after bool) error {
-					if op == "Containers.Stop" && !after && seen == "" {
-						time.Sleep(time.Minute) // web takes its time, and db's policy does not wait for it
-						seen = b.running()
-					}
-					return nil
-				}
+				seen := slowStop(b) // web's: db's policy does not wait for it
 				if err := do(b); err != nil {
 					b.Error(err)
 				}
-				b.same("while web is stopped", seen, "db-1 web-1")
+				b.same("while web is stopped", *seen, "db-1 web-1")
 				b.host.Fault = nil
 				b.same("in the end", b.lasting(), "")
 			})
 		})
 	}
+}
+
+// slowStop has the next stop of a container take a minute, of a clock that is the test's; what it points to says then what runs after that.
+func slowStop(b *bench) *string {
+	seen := new(string)
+	b.host.Fault = func(op string, after bool) error {
+		if op == "Containers.Stop" && !after && *seen == "" {
+			time.Sleep(time.Minute)
+			*seen = b.running()
+		}
+		return nil
+	}
+	return seen
 }
 
 // TestWhatItsPolicyStartsAndRefusesToStopIsWishedForStill: the one that runs when the command gets to it, because its policy has started it meanwhile, may refuse as the others may.
@@ -195,18 +201,11 @@ func TestWhatItsPolicyStartsAndRefusesToStopIsWishedForStill(t *testing.T) {
 				b.up(project(service("web", after("db", spec.ServiceStarted, false)), db), ask.UpOptions{})
 				b.kill("shop-db-1")
 				b.same("between its end and its next start", b.running(), "web-1")
-				seen := ""
-				b.host.Fault = func(op string, after bool) error {
-					if op == "Containers.Stop" && !after && seen == "" {
-						time.Sleep(time.Minute) // web takes its time, and db's policy does not wait for it
-						seen = b.running()
-					}
-					return nil
-				}
+				seen := slowStop(b) // web's: db's policy does not wait for it
 				if err := do(b); err == nil || !strings.Contains(err.Error(), "pre_stop[0]") {
 					b.Errorf("it came to %v", err)
 				}
-				b.same("while web is stopped", seen, "db-1 web-1")
+				b.same("while web is stopped", *seen, "db-1 web-1")
 				b.host.Fault = nil
 				b.same("wished for", b.lasting(), "db-1")
 				b.reboot()
