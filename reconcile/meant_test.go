@@ -135,6 +135,54 @@ func TestWhatIsKilledWhileACommandWaitsStaysDown(t *testing.T) {
 	}
 }
 
+// TestWhatIsKilledByTheTimeItsCommandEndsStaysDown: the command has started it, and still has others to start.
+func TestWhatIsKilledByTheTimeItsCommandEndsStaysDown(t *testing.T) {
+	restart := func(b *bench, _ *spec.Project) error {
+		return b.engine.Restart(b.Context(), "shop", ask.ServiceOptions{}, nil)
+	}
+	stop := func(b *bench, _ *spec.Project) { b.must(b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{}, nil)) }
+	for name, tt := range map[string]struct {
+		before func(b *bench, p *spec.Project) // between the first up and the command
+		do     func(b *bench, p *spec.Project) error
+	}{
+		"up that makes it anew": {func(_ *bench, p *spec.Project) {
+			for _, s := range p.Services {
+				s.Environment["VERSION"] = "2"
+			}
+		}, bringUp["up"]},
+		"up that starts it":           {stop, bringUp["up"]},
+		"up of all that is not there": {func(b *bench, _ *spec.Project) { b.down(ask.DownOptions{}) }, bringUp["up"]},
+		"start":                       {stop, bringUp["start"]},
+		"restart":                     {func(*bench, *spec.Project) {}, restart},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(b *bench) {
+				always := func(s *spec.Service) { s.Restart.Name = "always" }
+				p := project(service("web", always), service("db", always, after("web", spec.ServiceStarted, false)))
+				b.up(p, ask.UpOptions{})
+				b.heal()
+				tt.before(b, p)
+				b.host.StartTakes = func(c runtime.Config) time.Duration {
+					if c.Labels["com.docker.compose.service"] == "db" {
+						return 10 * time.Second
+					}
+					return 0
+				}
+				ended := make(chan error, 1)
+				go func() { ended <- tt.do(b, p) }()
+				time.Sleep(5 * time.Second)
+				b.must(b.engine.Single().Kill(b.Context(), "shop-web-1", ""))
+				if err := <-ended; err != nil {
+					b.Error(err)
+				}
+				b.same("is wished for", b.lasting(), "db-1")
+				b.reboot()
+				b.same("is wished for, says the next daemon", b.lasting(), "db-1")
+			})
+		})
+	}
+}
+
 // TestACommandThatCannotBeCarriedOnYet: the daemon dies while a command waits for a container, and the next one cannot look at the host for a while, in which that container ends. Its
 // policy does not start it again, and when the host can be looked at the command is carried to its end.
 func TestACommandThatCannotBeCarriedOnYet(t *testing.T) {

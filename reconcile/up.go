@@ -83,7 +83,7 @@ func (e *Engine) bringUp(ctx context.Context, p *spec.Project, want *plan.Desire
 func (e *Engine) carryOut(ctx context.Context, c *planning.Comparison, pl *plan.Plan, said diag.List, o ask.UpOptions, sink event.Sink) (end func(error), err error) {
 	p, want := c.Project, c.Want
 	end = func(error) {}
-	leaving := e.keep.Leaving(c.Have)
+	leaving, ran := e.keep.Leaving(c.Have)
 	if err := said.Err(); err != nil {
 		return end, err
 	}
@@ -122,7 +122,8 @@ func (e *Engine) carryOut(ctx context.Context, c *planning.Comparison, pl *plan.
 	if err = do.CarryOut(ctx, pl, bounds(o.Parallel, len(pl.Steps))); err == nil {
 		err = e.interim.DropRollouts(p.Name, want.Selected(c.Opt.Services, c.Opt.NoDeps))
 	}
-	return end, e.endUp(ctx, do, pl, o, leaving, err)
+	maps.Copy(ran, do.Started())
+	return end, e.endUp(ctx, do, pl, o, leaving, ran, err)
 }
 
 // starts are those that pl is to make, and those that the up which it carries on was to make: of these some were made.

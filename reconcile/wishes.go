@@ -16,8 +16,9 @@ import (
 
 // endUp records what an up has come to. With its success everything that it was for is wished for. Else only what runs is, and what ran before and was stopped to
 // be made anew or started again, and was not: nobody has asked for that to be down. Of the rest nobody goes on behind the back of who has seen it fail, or has ended it. So it is
-// with what a rolling update has left that failed: its failure_action says what becomes of it. leaving are those that were being stopped when it began.
-func (e *Engine) endUp(ctx context.Context, do *performer.Performer, pl *plan.Plan, o ask.UpOptions, leaving plan.Debts, failed error) error {
+// with what a rolling update has left that failed: its failure_action says what becomes of it. leaving are those that were being stopped when it
+// began, ran the others that ran then, and those that it has started.
+func (e *Engine) endUp(ctx context.Context, do *performer.Performer, pl *plan.Plan, o ask.UpOptions, leaving plan.Debts, ran map[string]plan.ID, failed error) error {
 	want := do.Want
 	services := want.Selected(o.Services, o.NoDeps)
 	off := map[plan.ID]bool{}
@@ -51,7 +52,7 @@ func (e *Engine) endUp(ctx context.Context, do *performer.Performer, pl *plan.Pl
 		for id := range owed {
 			delete(off, id)
 		}
-		maps.Copy(off, e.keep.CalledOff(do.Have, leaving, r))
+		maps.Copy(off, e.keep.CalledOff(ran, r))
 		r.Settle(slices.Collect(maps.Keys(stopped))...)
 		r.BringUp(services, off)
 		r.Owe(owed)

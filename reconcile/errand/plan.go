@@ -210,8 +210,7 @@ func (er *Errands) errandRunner(c *task, sink event.Sink) *performer.Performer {
 
 // carryOutErrand does what c's plan says and records what it has come to.
 func (er *Errands) carryOutErrand(ctx context.Context, c *task, do *performer.Performer) error {
-	have := er.present(c.members)
-	leaving := er.keep.Leaving(have)
+	leaving, ran := er.keep.Leaving(er.present(c.members))
 	err := do.CarryOut(ctx, c.plan, apply.Options{})
 	for _, one := range c.ends {
 		if failed := er.keep.RemoveSteps(ctx, one); failed != nil {
@@ -227,8 +226,9 @@ func (er *Errands) carryOutErrand(ctx context.Context, c *task, do *performer.Pe
 	list := slices.DeleteFunc(slices.Clone(c.members.List), func(one *inventory.Container) bool {
 		return one.OneOff || one.Spare || !c.wished[one.Replica()] || err != nil && !er.keep.RunsOn(one)
 	})
+	maps.Copy(ran, do.Started())
 	return er.wishes.End(c.project, err, func(r *wish.Record) {
-		called := er.keep.CalledOff(have, leaving, r)
+		called := er.keep.CalledOff(ran, r)
 		wish.On(slices.DeleteFunc(inventory.Replicas(list), func(id plan.ID) bool { return called[id] }))(r)
 		if err == nil {
 			maps.DeleteFunc(leaving, func(id plan.ID, _ plan.Debt) bool { return !c.wished[id] })

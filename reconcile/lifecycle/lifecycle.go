@@ -308,25 +308,29 @@ func (k *Keeper) Supervised(have *plan.Observed) {
 	}
 }
 
-// Leaving are those of have, as a command that wishes for them has just seen it, which ran and were told to stop, and take their time: they are owed a start when they have ended. Others that
-// are told to stop while it is under way are CalledOff.
-func (k *Keeper) Leaving(have *plan.Observed) plan.Debts {
-	owed := plan.Debts{}
+// Leaving are those of have, as a command that wishes for them has just seen it, which ran and were told to stop, and take their time: they are owed a start when they have ended. lasting, by
+// id, are the others that ran: who is told to stop while the command is under way is CalledOff.
+func (k *Keeper) Leaving(have *plan.Observed) (owed plan.Debts, lasting map[string]plan.ID) {
+	owed, lasting = plan.Debts{}, map[string]plan.ID{}
 	for i := range have.Containers {
-		if c := &have.Containers[i]; !c.OneOff && c.Active() && k.Stopping(c.ID) {
+		switch c := &have.Containers[i]; {
+		case c.OneOff || !c.Active():
+		case k.Stopping(c.ID):
 			owed[plan.Container(c.Service, c.Replica)] = plan.Debt{Run: c.StartedAt}
+		default:
+			lasting[c.ID] = plan.Container(c.Service, c.Replica)
 		}
 	}
-	return owed
+	return owed, lasting
 }
 
-// CalledOff are those of have that were told to stop since a command began that wishes for them, when leaving were: by a kill, which waits for nobody, if r says that they are off. It
-// has the last word.
-func (k *Keeper) CalledOff(have *plan.Observed, leaving plan.Debts, r *wish.Record) map[plan.ID]bool {
+// CalledOff are those of ran, containers by id which a command has found running that wishes for them, or has started, that were told to stop since: by a kill, which waits for nobody, if r
+// says that they are off. It has the last word.
+func (k *Keeper) CalledOff(ran map[string]plan.ID, r *wish.Record) map[plan.ID]bool {
 	off := map[plan.ID]bool{}
-	for id := range k.Leaving(have) {
-		if _, before := leaving[id]; !before && r.IsOff(id) {
-			off[id] = true
+	for id, replica := range ran {
+		if r.IsOff(replica) && k.Stopping(id) {
+			off[replica] = true
 		}
 	}
 	return off

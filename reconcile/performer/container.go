@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -71,21 +72,28 @@ func (p *Performer) startContainer(ctx context.Context, op plan.StartContainer, 
 	if err := p.kit.keep.StartBeside(ctx, id, op.Beside, p.sink); err != nil {
 		var hook *lifecycle.HookError
 		if errors.As(err, &hook) { // the container runs
-			p.runs(replica)
+			p.runs(replica, id)
 		}
 		p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", err.Error())
 		return position.At(p.project, p.startPlace(op.Service, err), fmt.Errorf("cannot start container %s: %w%s", op.Name, err, p.sourceMade(op.Service, err)))
 	}
-	p.runs(replica)
+	p.runs(replica, id)
 	p.say(plan.KindContainer, op.Name, op.Service, event.Done, "Started", "")
 	return nil
 }
 
-// runs notes that a container has started.
-func (p *Performer) runs(replica plan.ID) {
+// runs notes that container id, which is replica, has started.
+func (p *Performer) runs(replica plan.ID, id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.ran, p.settled[replica] = true, true
+	p.ran, p.settled[replica], p.started[id] = true, true, replica
+}
+
+// Started are the containers, by id, that this pass has started.
+func (p *Performer) Started() map[string]plan.ID {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.started)
 }
 
 // NoteRun says that something of this pass is about to run: data may be written from now on, and nothing is undone.

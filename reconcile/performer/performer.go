@@ -54,6 +54,7 @@ type Performer struct {
 	successors  map[string]string   // of containers, by what they replace, that was there when they were made
 	gone        map[string]bool     // containers, by id, that have been taken away
 	ran         bool                // a container of this pass has started
+	started     map[string]plan.ID  // containers, by id, that have started
 	settled     map[plan.ID]bool    // containers of which it is known how their start came out, see Settled
 	spans       map[int]span        // by step: when it was done
 	probes      map[string]int      // by service: the health checks that a wait for it took, of its slowest container
@@ -90,7 +91,7 @@ func NewKit(o Options) *Kit {
 
 // New is one of a pass that makes of p, which may be nil, what want says, and tells sink of it.
 func (k *Kit) New(p *spec.Project, want *plan.Desired, sink event.Sink) *Performer {
-	return &Performer{kit: k, project: p, Want: want, sink: sink, made: map[plan.ID]string{}, ids: map[string]string{}, successors: map[string]string{}, settled: map[plan.ID]bool{}, spans: map[int]span{}, probes: map[string]int{}}
+	return &Performer{kit: k, project: p, Want: want, sink: sink, made: map[plan.ID]string{}, ids: map[string]string{}, successors: map[string]string{}, started: map[string]plan.ID{}, settled: map[plan.ID]bool{}, spans: map[int]span{}, probes: map[string]int{}}
 }
 
 // Perform does a step and notes when.
