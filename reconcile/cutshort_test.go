@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -270,4 +271,97 @@ func TestWhatAnUpHasStoppedComesBackThoughItIsCarriedOn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWhatWasToldToStopComesBackUnderTheNextDaemon: whoever told it to stop, to make it anew or to start it again, has gone with the daemon, or before. Whenever it ends under the next one, it is
+// started again, also if its policy would not.
+func TestWhatWasToldToStopComesBackUnderTheNextDaemon(t *testing.T) {
+	restart := func(b *bench, ctx context.Context, _ *spec.Project) error {
+		return b.engine.Restart(ctx, "shop", ask.ServiceOptions{Timeout: new(time.Hour)}, nil)
+	}
+	for name, tt := range map[string]struct {
+		do   func(b *bench, ctx context.Context, p *spec.Project) error
+		dies bool // the daemon, in the midst of it; else the caller goes before that
+	}{
+		"up that makes it anew": {func(b *bench, ctx context.Context, p *spec.Project) error {
+			p.Services["web"].Environment["VERSION"] = "2"
+			return b.engine.Up(ctx, p, ask.UpOptions{Timeout: new(time.Hour)}, nil)
+		}, false},
+		"restart":                         {restart, false},
+		"restart that the daemon dies in": {restart, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(b *bench) {
+				var runs atomic.Int32
+				b.host.Program = func(c runtime.Config) fake.Program {
+					if c.Labels["com.docker.compose.service"] == "web" && runs.Add(1) == 1 {
+						return fake.Program{IgnoreTerm: true, For: 10 * time.Minute}
+					}
+					return fake.Program{}
+				}
+				p := project(service("web"), service("db"))
+				b.up(p, ask.UpOptions{})
+				b.heal()
+				ctx, cancel := context.WithCancel(b.Context())
+				defer cancel()
+				ended := make(chan error, 1)
+				go func() { ended <- tt.do(b, ctx, p) }()
+				time.Sleep(2 * time.Second)
+				if tt.dies {
+					b.store.Dead = func() bool { return true }
+				}
+				cancel()
+				b.shut()
+				if err := <-ended; err == nil {
+					b.Error("it succeeds")
+				}
+				b.store.Dead = nil
+				b.boot()
+				b.kill("shop-db-1") // the loop looks at all of them
+				time.Sleep(5 * time.Minute)
+				b.same("runs before it ends", b.running(), "db-1 web-1")
+				b.reboot()
+				time.Sleep(10 * time.Minute)
+				synctest.Wait()
+				b.same("runs when it has ended", b.running(), "db-1 web-1")
+			})
+		})
+	}
+}
+
+// TestWhatHealingHasToldToStopIsHealedUnderTheNextDaemon: it is unhealthy and does not heed its stop, and the daemon dies before it is killed.
+func TestWhatHealingHasToldToStopIsHealedUnderTheNextDaemon(t *testing.T) {
+	run(t, func(b *bench) {
+		var runs atomic.Int32
+		b.host.Program = func(runtime.Config) fake.Program {
+			runs.Add(1)
+			return fake.Program{IgnoreTerm: true}
+		}
+		b.host.ExecResult = func(runtime.Config, runtime.Process) (int, time.Duration, string) {
+			if runs.Load() == 1 {
+				return 1, 0, "no answer"
+			}
+			return 0, 0, ""
+		}
+		web := service("web", healthy)
+		web.HealthCheck.Interval, web.HealthCheck.Retries = time.Second, 2
+		b.up(project(web), ask.UpOptions{})
+		told := func() bool {
+			list, err := b.host.Set().Containers.List(b.Context())
+			b.must(err)
+			return list[0].Stopping
+		}
+		for !told() {
+			time.Sleep(time.Second)
+		}
+		b.store.Dead = func() bool { return true }
+		b.shut()
+		b.store.Dead = nil
+		b.same("runs that were started by the daemon that died", strconv.Itoa(int(runs.Load())), "1")
+		b.boot()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		b.same("runs that were started", strconv.Itoa(int(runs.Load())), "2")
+		b.same("runs", b.running(), "web-1")
+	})
 }

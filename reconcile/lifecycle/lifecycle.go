@@ -291,7 +291,8 @@ func (k *Keeper) Supervised(have *plan.Observed) {
 			continue
 		}
 		c.Healthy = c.Status == plan.StatusRunning && s.Health == health.Healthy // of one that has ended it says how it was
-		c.Unhealthy = c.Status == plan.StatusRunning && s.State == supervise.Running && s.Health == health.Unhealthy
+		// One that was told to stop and runs on may be wished for: whoever was to start it again has given that up, or is no more.
+		c.Unhealthy = c.Status == plan.StatusRunning && (s.State == supervise.Running || s.State == supervise.Stopping) && s.Health == health.Unhealthy
 		switch {
 		case s.State == supervise.Backoff && c.Status == plan.StatusExited:
 			c.Status = plan.StatusRestarting

@@ -29,10 +29,12 @@ func (k *Keeper) LetRunOn(list []*inventory.Container) []plan.ID {
 	return inventory.Replicas(left)
 }
 
-// MeantToStop takes over c, which is watched: it runs, and a command of a daemon that is no more meant to end it, which r, the record of its project, says. Where that command is carried on its policy
-// waits for what comes of that; else c was told to stop, and takes its time.
+// MeantToStop takes over c, which is watched and runs, from a daemon that is no more. One that was told to stop ends of that when it likes, and what comes then r, the record of its project, says: its policy is not asked. One that a
+// command meant to end, which r says, may not have been told: where that command is carried on its policy waits for what comes of that.
 func (k *Keeper) MeantToStop(c *inventory.Container, r *wish.Record) {
 	switch {
+	case c.Stopping:
+		k.Group.Stop(c.ID)
 	case r == nil || c.OneOff || c.Spare || !r.IsOff(c.Replica()):
 	case r.Pass == nil:
 		k.Group.Stop(c.ID)

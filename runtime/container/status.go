@@ -28,6 +28,7 @@ type State struct {
 	StartedAt time.Time
 	Exit      *process.Exit // of the last run, when stopped
 	Config    *Config       // shared: read only
+	Stopping  bool          // it runs, and a Stop has sent it its signal, of this daemon or of one before
 
 	// Warnings of the last start: what was asked for and could not be applied, one sentence each.
 	Warnings []string

@@ -78,6 +78,24 @@ var ofRun = []string{proto.StatusName, proto.SocketName}
 // OfRun says whether name is one of those.
 func OfRun(name string) bool { return slices.Contains(ofRun, name) }
 
+// stoppingName is a file of a container that runs and was sent its stop signal. It lies with those of its run, for it is of no other one.
+const stoppingName = "stopping"
+
+// MarkStopping puts down that the run of id is being sent its stop signal: a daemon that follows this one sees it run, and has to know that it is to end.
+func (rs *Records) MarkStopping(id string) error {
+	fd, err := unix.Open(rs.RunDir(id, stoppingName), unix.O_WRONLY|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return &fs.PathError{Op: "open", Path: rs.RunDir(id, stoppingName), Err: err}
+	}
+	return unix.Close(fd)
+}
+
+// Stopping says whether MarkStopping has been called of the run of id.
+func (rs *Records) Stopping(id string) bool {
+	var st unix.Stat_t
+	return unix.Lstat(rs.RunDir(id, stoppingName), &st) == nil
+}
+
 // HasRunDir says whether id has its directory below the run root, which Begin makes.
 func (rs *Records) HasRunDir(id string) bool {
 	var st unix.Stat_t
@@ -113,7 +131,7 @@ func (rs *Records) WriteRun(id string, r *Run) error {
 func (rs *Records) Begin(id string, r *Run) error {
 	dir := rs.RunDir(id)
 	if err := os.Mkdir(dir, 0o700); errors.Is(err, fs.ErrExist) {
-		for _, n := range ofRun {
+		for _, n := range append(slices.Clone(ofRun), stoppingName) {
 			if err := unix.Unlink(rs.RunDir(id, n)); err != nil && err != unix.ENOENT {
 				return fmt.Errorf("unlink %s: %w", rs.RunDir(id, n), err)
 			}

@@ -86,7 +86,7 @@ func TestFake(t *testing.T) {
 			if code, ok := exitOf(args); ok {
 				return fake.Program{For: time.Millisecond, Code: code}
 			}
-			return fake.Program{}
+			return fake.Program{IgnoreTerm: args[0] == "sleep"} // as every process 1 without a handler
 		}
 		h.ExecResult = func(_ runtime.Config, p runtime.Process) (int, time.Duration, string) {
 			if code, ok := exitOf(p.Args); ok {

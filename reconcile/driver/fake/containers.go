@@ -40,7 +40,7 @@ func (x *container) state() runtime.State {
 	cfg := x.cfg // shared, read only, as the real driver's
 	s := runtime.State{ID: cfg.ID, Status: x.status, Labels: cfg.Labels, CreatedAt: cfg.CreatedAt, StartedAt: x.started, Config: cfg}
 	if x.status == runtime.Running {
-		s.Pid, s.Problem, s.LogError = x.pid, x.problem, x.logging
+		s.Pid, s.Problem, s.LogError, s.Stopping = x.pid, x.problem, x.logging, x.stopping
 		if x.paused {
 			s.Status = runtime.Paused
 		}
@@ -191,7 +191,7 @@ func (c *containers) end(x *container, exit process.Exit) {
 		x.timer.Stop()
 	}
 	exit.FinishedAt = time.Now()
-	x.status, x.exit, x.paused = runtime.Stopped, &exit, false
+	x.status, x.exit, x.paused, x.stopping = runtime.Stopped, &exit, false, false
 	close(x.ended)
 	for _, other := range c.containers {
 		if other.status == runtime.Running && other.joins(x.pid) {
@@ -268,6 +268,7 @@ func (c *containers) Stop(ctx context.Context, id string, grace time.Duration) (
 		if x.status != runtime.Running {
 			return nil
 		}
+		x.stopping = x.stopping || grace != 0
 		if ended = x.ended; !x.program.IgnoreTerm {
 			c.end(x, process.Exit{Code: 143, Signal: 15})
 		}

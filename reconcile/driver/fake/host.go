@@ -82,19 +82,20 @@ type Program struct {
 }
 
 type container struct {
-	cfg     *runtime.Config
-	status  runtime.Status
-	pid     int
-	started time.Time
-	exit    *process.Exit
-	program Program
-	problem string        // what is not as recorded
-	paused  bool          // while it runs
-	lasting bool          // Mend cannot help, a restart does
-	logging string        // why its output is not logged
-	ended   chan struct{} // of the current run
-	timer   *time.Timer
-	files   map[string][]byte // streams of CopyIn, by path
+	cfg      *runtime.Config
+	status   runtime.Status
+	pid      int
+	started  time.Time
+	exit     *process.Exit
+	program  Program
+	problem  string        // what is not as recorded
+	paused   bool          // while it runs
+	stopping bool          // Stop has sent it its signal, in this run
+	lasting  bool          // Mend cannot help, a restart does
+	logging  string        // why its output is not logged
+	ended    chan struct{} // of the current run
+	timer    *time.Timer
+	files    map[string][]byte // streams of CopyIn, by path
 }
 
 // New is an empty host.
