@@ -68,7 +68,6 @@ func (x *Executor) Run(ctx context.Context, in In, p Process, streams process.IO
 		return x.execDetached(ctx, id, p, parent)
 	}
 	defer x.Children.ReplenishAfterExec()
-	defer parent.Close()
 	return x.execAttached(ctx, id, p, parent, s)
 }
 
@@ -177,7 +176,7 @@ func (x *Executor) execDetached(ctx context.Context, id string, p Process, paren
 	return process.Exit{}, nil
 }
 
-// execAttached follows the process to its end.
+// execAttached follows the process to its end. The parent is its own, to close.
 func (x *Executor) execAttached(ctx context.Context, id string, p Process, parent *child.Child, s *streams) (process.Exit, error) {
 	// One goroutine reads reports; ctx ends the process, and then the reports end by themselves.
 	var (
@@ -244,7 +243,15 @@ func (x *Executor) execAttached(ctx context.Context, id string, p Process, paren
 		kill()
 		parent.HangUp()
 	}
-	parent.Wait()
+	over := func() {
+		parent.Wait()
+		parent.Close()
+	}
+	if exit != nil {
+		go over() // it has nothing more to say, and its end takes the kernel longer than the way of the answer
+	} else {
+		over()
+	}
 	switch {
 	case ctx.Err() != nil && (exit == nil || exit.Signal == int(unix.SIGKILL)):
 		s.abandon()

@@ -35,6 +35,9 @@ func runExec(raw []byte, stdio []int) int {
 		return 1
 	}
 	x.reportStarted()
+	for fd := range stdio {
+		unix.Close(fd) // its output is at its end when the process has ended, and not when this one has, whose memory goes first
+	}
 	exit := x.wait()
 	_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportExited, Exit: &exit})
 	return 0
