@@ -42,7 +42,7 @@ func (f figure) here(taken func(peer string) float64) float64 {
 type row struct {
 	work    string
 	figures []figure
-	once    bool // it takes its own mean, or long
+	once    bool // it takes long
 	take    func(ctx context.Context, m *machine, e engine) ([]float64, error)
 }
 
@@ -58,7 +58,7 @@ func rows() []row {
 			}
 			return one(v, err)
 		}},
-		{work: "create, start, wait, delete, per container of 100", figures: []figure{{unit: "ms", goal: 3, pace: pace{"runc": 21, "crun": 7.4}}}, once: true, take: lives},
+		{work: "create, start, wait, delete, per container of 100", figures: []figure{{unit: "ms", goal: 3, pace: pace{"runc": 21, "crun": 7.4}}}, take: lives},
 		{work: "run --rm true", figures: []figure{{work: "no network", unit: "ms", goal: 15, pace: docker29(143)}, {work: "bridge", unit: "ms", goal: 25, pace: docker29(214)}}, take: runs},
 	}
 	for i, n := range []int{1, 10, 50, 100} {
