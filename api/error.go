@@ -8,6 +8,7 @@ import (
 
 	"github.com/stackrun/stack/internal/disk"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/spec/diag"
 )
 
@@ -39,8 +40,9 @@ var kinds = []struct {
 	{"unavailable", errdefs.ErrUnavailable, http.StatusServiceUnavailable},
 }
 
-// FromError makes err fit to travel. nil stays nil.
-func FromError(err error) *Error {
+// FromError makes err fit to travel. own are the roots of who answers, of which it is said that they could be on a disk with more room; the zero value = it has
+// none. nil stays nil.
+func FromError(err error, own roots.Roots) *Error {
 	if err == nil {
 		return nil
 	}
@@ -54,7 +56,7 @@ func FromError(err error) *Error {
 		list.Sort() // as the file has them: the order in which work side by side has failed says nothing
 		e.Message = list.Err().Error()
 	}
-	if advice := disk.Advice(err); advice != "" && len(e.Diagnostics) == 0 { // those have it as a hint
+	if advice := disk.Advice(err, own); advice != "" && len(e.Diagnostics) == 0 { // those have it as a hint
 		e.Message += "; " + advice
 	}
 	for _, k := range kinds {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/spec/diag"
 )
 
@@ -26,7 +27,7 @@ func TestErrorsTravel(t *testing.T) {
 		{fmt.Errorf("up: %w", context.Canceled), context.Canceled, 499},
 		{errors.New("disk full"), nil, http.StatusInternalServerError},
 	} {
-		text, err := json.Marshal(FromError(tt.err))
+		text, err := json.Marshal(FromError(tt.err, roots.Roots{}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -38,7 +39,7 @@ func TestErrorsTravel(t *testing.T) {
 			t.Errorf("%v arrived as %+v, status %d", tt.err, got, got.Status())
 		}
 	}
-	if FromError(nil) != nil {
+	if FromError(nil, roots.Roots{}) != nil {
 		t.Error("nil is no error")
 	}
 }
@@ -49,7 +50,7 @@ func TestDiagnosticsTravel(t *testing.T) {
 		{Severity: diag.Warning, Summary: "later"},
 		{Summary: "image not there"},
 	}
-	e := FromError(fmt.Errorf("cannot go on: %w", errors.Join(list.Err(), errors.New("and more"))))
+	e := FromError(fmt.Errorf("cannot go on: %w", errors.Join(list.Err(), errors.New("and more"))), roots.Roots{})
 	text, _ := json.Marshal(e)
 	var got Error
 	if err := json.Unmarshal(text, &got); err != nil {
@@ -70,7 +71,7 @@ func TestDiagnosticsAreInTheFilesOrder(t *testing.T) {
 		return &diag.Diagnostic{Summary: fmt.Sprint("image of line ", line), Subject: &diag.Range{Start: diag.Pos{File: "/c.yaml", Line: line, Column: 9}}}
 	}
 	for what, err := range map[string]error{"joined": errors.Join(at(4), at(2), at(3)), "a list": diag.List{at(4), at(2), at(3)}.Err()} {
-		e := FromError(err)
+		e := FromError(err, roots.Roots{})
 		var lines []int
 		for _, d := range e.Diagnostics {
 			lines = append(lines, d.Subject.Start.Line)
@@ -79,7 +80,7 @@ func TestDiagnosticsAreInTheFilesOrder(t *testing.T) {
 			t.Errorf("%s: %v, %s", what, lines, e.Message)
 		}
 	}
-	if e := FromError(fmt.Errorf("cannot go on: %w", errors.Join(at(4), at(2)))); !strings.HasPrefix(e.Message, "cannot go on: ") {
+	if e := FromError(fmt.Errorf("cannot go on: %w", errors.Join(at(4), at(2))), roots.Roots{}); !strings.HasPrefix(e.Message, "cannot go on: ") {
 		t.Errorf("what says more than its diagnostics: %s", e.Message)
 	}
 }

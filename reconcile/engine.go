@@ -111,7 +111,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
-	e.images = images.New(d, e.hub)
+	e.images = images.New(d, opt.Roots, e.hub)
 	e.ports = ports.New(d, e.wishes, e.roster)
 	alone := standalone.Open(opt.Store, e.log)
 	var err error
@@ -140,7 +140,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 		Names: names, Wiring: wires, Volumes: e.volumes, Wishes: e.wishes, Alone: alone, Interim: e.interim, History: opt.History,
 	})
 	e.group, e.waits, e.memory = e.keep.Group, e.keep.Waits, e.keep.Memory
-	e.kit = performer.NewKit(performer.Options{Drivers: d, Hub: e.hub, Images: e.images, Networks: e.networks, Volumes: e.volumes, Keep: e.keep, Wishes: e.wishes, Interim: e.interim})
+	e.kit = performer.NewKit(performer.Options{Drivers: d, Roots: opt.Roots, Hub: e.hub, Images: e.images, Networks: e.networks, Volumes: e.volumes, Keep: e.keep, Wishes: e.wishes, Interim: e.interim})
 	e.planner = planning.New(planning.Options{Drivers: d, Wishes: e.wishes, Interim: e.interim, Ports: e.ports, Images: e.images, Preflight: e.preflight, Keep: e.keep, Names: names, Offline: opt.Offline})
 	e.healing = healing.New(healing.Options{
 		Drivers: d, Hub: e.hub, Log: e.log, Loop: e.loop, Wishes: e.wishes, Planner: e.planner, Kit: e.kit, Keep: e.keep, Roster: e.roster, Commands: resumer{e},

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stackrun/stack/internal/disk"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/reconcile/ask"
@@ -145,7 +146,7 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 		if taken := (*naming.TakenError)(nil); d.Named && errors.As(err, &taken) {
 			return nil, err // the file does not say it
 		}
-		return nil, position.At(p, spec.Path("services."+o.Service), err)
+		return nil, position.At(p, spec.Path("services."+o.Service), disk.Advised(err, e.roots))
 	}
 	c, err := inventory.ByID(ctx, e.drivers, id)
 	if err != nil {
@@ -176,7 +177,7 @@ func (e *Engine) beforeRun(ctx context.Context, p *spec.Project, c *inventory.Co
 	if hook := (*lifecycle.HookError)(nil); errors.As(err, &hook) {
 		place += "." + hook.Key
 	}
-	return errors.Join(position.At(p, spec.Path(place), err), e.discard(ctx, c, o.Remove || ctx.Err() != nil))
+	return errors.Join(position.At(p, spec.Path(place), disk.Advised(err, e.roots)), e.discard(ctx, c, o.Remove || ctx.Err() != nil))
 }
 
 // checkShared refuses a one-off in a pid namespace in which somebody may look into every process, or in which it itself may while others are

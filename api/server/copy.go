@@ -15,7 +15,7 @@ import (
 func (s *Server) copyIn(w http.ResponseWriter, r *http.Request) {
 	name, o, err := queried(r, ask.CopyInOptions{})
 	if err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	s.fed(w, r, func(ctx context.Context, out *stream) (api.Result, error) {
@@ -28,7 +28,7 @@ func tarStream[O any](s *Server, do func(context.Context, string, O, io.Writer, 
 	return func(w http.ResponseWriter, r *http.Request) {
 		name, o, err := posted[O](w, r)
 		if err != nil {
-			fail(w, err)
+			s.fail(w, err)
 			return
 		}
 		s.upgrade(w, r, false, func(ctx context.Context, streams process.IO, sink event.Sink) (process.Exit, error) {
@@ -38,14 +38,14 @@ func tarStream[O any](s *Server, do func(context.Context, string, O, io.Writer, 
 }
 
 // files is for what is asked of a list of files, and answered in its order.
-func files(do func(context.Context, string, ask.FilesOptions) ([]archive.Difference, error)) http.HandlerFunc {
+func files(s *Server, do func(context.Context, string, ask.FilesOptions) ([]archive.Difference, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		name, o, err := posted[ask.FilesOptions](w, r)
 		if err != nil {
-			fail(w, err)
+			s.fail(w, err)
 			return
 		}
 		found, err := do(r.Context(), name, o)
-		answer(w, found, err)
+		s.answer(w, found, err)
 	}
 }

@@ -9,29 +9,29 @@ import (
 func (s *Server) revision(w http.ResponseWriter, r *http.Request) {
 	name, back, err := posted[int](w, r)
 	if err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	found, err := s.engine.Revision(r.Context(), name, back)
-	answer(w, found, err)
+	s.answer(w, found, err)
 }
 
 func (s *Server) why(w http.ResponseWriter, r *http.Request) {
 	name, o, err := queried(r, ask.WhyOptions{})
 	if err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	found, err := s.engine.Why(r.Context(), name, o)
-	answer(w, found, err)
+	s.answer(w, found, err)
 }
 
 func (s *Server) gc(w http.ResponseWriter, r *http.Request) {
 	var o ask.GCOptions
 	if err := decode(w, r, &o); err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	found, err := s.engine.GC(r.Context(), o)
-	answer(w, found, err)
+	s.answer(w, found, err)
 }

@@ -13,7 +13,7 @@ import (
 func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
 	name, options, err := queried(r, ask.LogOptions{Tail: -1})
 	if err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	ctx, cancel := context.WithCancel(r.Context())
@@ -30,7 +30,7 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
 		return flush.Flush()
 	})
 	_, err = s.guard(func() (api.Result, error) { return api.Result{}, s.engine.Logs(ctx, name, options, out.line) })
-	out.finish(err)
+	out.finish(s.travelling(err))
 }
 
 // maxLines bounds what a slow reader may leave unread before those who read the log for it wait, bytes.
@@ -104,15 +104,15 @@ func (s *logStream) drain() {
 }
 
 // finish sends what is left, and how it ended.
-func (s *logStream) finish(err error) {
+func (s *logStream) finish(failed *api.Error) {
 	s.mu.Lock()
 	s.ended = true
 	s.more.Broadcast()
 	s.mu.Unlock()
 	<-s.done
 	last := api.Message{Done: &api.Result{}}
-	if err != nil {
-		last = api.Message{Error: api.FromError(err)}
+	if failed != nil {
+		last = api.Message{Error: failed}
 	}
 	if text, err := json.Marshal(last); err == nil && s.err == nil {
 		s.send(api.FrameMessage, text) //nolint:errcheck // nobody is left to tell

@@ -15,31 +15,31 @@ import (
 func (s *Server) plan(w http.ResponseWriter, r *http.Request) {
 	body, err := decodeFor(w, r, upProject)
 	if err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	found, err := s.engine.Plan(r.Context(), body.Project, body.Options)
-	answer(w, found, err)
+	s.answer(w, found, err)
 }
 
 func (s *Server) planRestart(w http.ResponseWriter, r *http.Request) {
 	name, o, err := posted[ask.ServiceOptions](w, r)
 	if err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	found, err := s.engine.PlanRestart(r.Context(), name, o)
-	answer(w, found, err)
+	s.answer(w, found, err)
 }
 
 func (s *Server) save(w http.ResponseWriter, r *http.Request) {
 	body, err := decodeFor(w, r, upProject)
 	if err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	saved, err := s.engine.Save(r.Context(), body.Project, body.Options)
-	answer(w, saved, err)
+	s.answer(w, saved, err)
 }
 
 // apply reads the file of a saved plan as the body; its options are in the URL.
@@ -55,7 +55,7 @@ func (s *Server) apply(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	s.stream(w, r, func(ctx context.Context, out *stream) (api.Result, error) {
@@ -69,9 +69,9 @@ func (s *Server) dump(w http.ResponseWriter, r *http.Request) {
 		err = checkProject(body.Project, name)
 	}
 	if err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	found, err := s.engine.Dump(r.Context(), name, body.Project)
-	answer(w, found, err)
+	s.answer(w, found, err)
 }

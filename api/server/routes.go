@@ -17,19 +17,19 @@ import (
 )
 
 func (s *Server) routes(mux *http.ServeMux) {
-	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, r *http.Request) { answer(w, s.opt.Version, nil) })
+	mux.HandleFunc("GET /v1/version", func(w http.ResponseWriter, r *http.Request) { s.answer(w, s.opt.Version, nil) })
 	mux.HandleFunc("GET /v1/projects", s.projects)
 	mux.HandleFunc("GET /v1/projects/{project}/containers", s.containers)
-	mux.HandleFunc("GET /v1/projects/{project}/stats", question(s.engine.Stats))
-	mux.HandleFunc("GET /v1/projects/{project}/top", question(s.engine.Top))
-	mux.HandleFunc("GET /v1/projects/{project}/images", question(s.engine.Images))
-	mux.HandleFunc("GET /v1/projects/{project}/volumes", question(s.engine.Volumes))
+	mux.HandleFunc("GET /v1/projects/{project}/stats", question(s, s.engine.Stats))
+	mux.HandleFunc("GET /v1/projects/{project}/top", question(s, s.engine.Top))
+	mux.HandleFunc("GET /v1/projects/{project}/images", question(s, s.engine.Images))
+	mux.HandleFunc("GET /v1/projects/{project}/volumes", question(s, s.engine.Volumes))
 	s.snapshotRoutes(mux)
 	mux.HandleFunc("GET /v1/projects/{project}/logs", s.logs)
 	mux.HandleFunc("GET /v1/projects/{project}/events", s.events)
-	mux.HandleFunc("GET /v1/projects/{project}/drift", question(s.engine.Drift))
+	mux.HandleFunc("GET /v1/projects/{project}/drift", question(s, s.engine.Drift))
 	mux.HandleFunc("POST /v1/projects/{project}/plan-restart", s.planRestart)
-	mux.HandleFunc("GET /v1/projects/{project}/history", question(s.engine.History))
+	mux.HandleFunc("GET /v1/projects/{project}/history", question(s, s.engine.History))
 	mux.HandleFunc("GET /v1/projects/{project}/why", s.why)
 	mux.HandleFunc("POST /v1/projects/{project}/plan", s.plan)
 	mux.HandleFunc("POST /v1/projects/{project}/save", s.save)
@@ -56,11 +56,11 @@ func (s *Server) routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v1/projects/{project}/copy-in", s.copyIn)
 	mux.HandleFunc("POST /v1/projects/{project}/copy-out", tarStream(s, s.engine.CopyOut))
 	mux.HandleFunc("POST /v1/projects/{project}/export", tarStream(s, s.engine.Export))
-	mux.HandleFunc("POST /v1/projects/{project}/compare-files", files(s.engine.CompareFiles))
-	mux.HandleFunc("POST /v1/projects/{project}/remove-files", files(s.engine.RemoveFiles))
+	mux.HandleFunc("POST /v1/projects/{project}/compare-files", files(s, s.engine.CompareFiles))
+	mux.HandleFunc("POST /v1/projects/{project}/remove-files", files(s, s.engine.RemoveFiles))
 	mux.HandleFunc("POST /v1/images/load", s.load)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("there is no %s %s in this API", r.Method, r.URL.Path)))
+		s.fail(w, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("there is no %s %s in this API", r.Method, r.URL.Path)))
 	})
 }
 
@@ -98,13 +98,13 @@ func checkProject(p *spec.Project, path string) error {
 
 func (s *Server) projects(w http.ResponseWriter, r *http.Request) {
 	all, err := s.engine.Projects(r.Context())
-	answer(w, all, err)
+	s.answer(w, all, err)
 }
 
 func (s *Server) up(w http.ResponseWriter, r *http.Request) {
 	body, err := decodeFor(w, r, upProject)
 	if err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	s.stream(w, r, func(ctx context.Context, out *stream) (api.Result, error) {
@@ -115,7 +115,7 @@ func (s *Server) up(w http.ResponseWriter, r *http.Request) {
 func (s *Server) build(w http.ResponseWriter, r *http.Request) {
 	body, err := decodeFor(w, r, func(b *api.BuildRequest) *spec.Project { return b.Project })
 	if err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	s.stream(w, r, func(ctx context.Context, out *stream) (api.Result, error) {
@@ -126,7 +126,7 @@ func (s *Server) build(w http.ResponseWriter, r *http.Request) {
 func (s *Server) pull(w http.ResponseWriter, r *http.Request) {
 	body, err := decodeFor(w, r, func(b *api.PullRequest) *spec.Project { return b.Project })
 	if err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	s.stream(w, r, func(ctx context.Context, out *stream) (api.Result, error) {
@@ -137,7 +137,7 @@ func (s *Server) pull(w http.ResponseWriter, r *http.Request) {
 func (s *Server) push(w http.ResponseWriter, r *http.Request) {
 	body, err := decodeFor(w, r, func(b *api.PushRequest) *spec.Project { return b.Project })
 	if err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	s.stream(w, r, func(ctx context.Context, out *stream) (api.Result, error) {
@@ -148,7 +148,7 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) {
 func (s *Server) commit(w http.ResponseWriter, r *http.Request) {
 	name, options, err := posted[ask.CommitOptions](w, r)
 	if err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	s.stream(w, r, func(ctx context.Context, out *stream) (api.Result, error) {
@@ -161,15 +161,15 @@ func (s *Server) commit(w http.ResponseWriter, r *http.Request) {
 }
 
 // question is a handler for an engine's method that tells of the project of the path.
-func question[T any](ask func(context.Context, string) (T, error)) http.HandlerFunc {
+func question[T any](s *Server, ask func(context.Context, string) (T, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		name, err := project(r)
 		if err != nil {
-			fail(w, err)
+			s.fail(w, err)
 			return
 		}
 		found, err := ask(r.Context(), name)
-		answer(w, found, err)
+		s.answer(w, found, err)
 	}
 }
 
@@ -178,7 +178,7 @@ func verb[O any](s *Server, do func(context.Context, string, O, event.Sink) erro
 	return func(w http.ResponseWriter, r *http.Request) {
 		name, options, err := posted[O](w, r)
 		if err != nil {
-			fail(w, err)
+			s.fail(w, err)
 			return
 		}
 		s.stream(w, r, func(ctx context.Context, out *stream) (api.Result, error) {
@@ -207,7 +207,7 @@ func queried[O any](r *http.Request, o O) (string, O, error) {
 func (s *Server) containers(w http.ResponseWriter, r *http.Request) {
 	name, o, err := queried(r, api.ContainersOptions{})
 	if err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	found, err := s.engine.Containers(r.Context(), name)
@@ -217,7 +217,7 @@ func (s *Server) containers(w http.ResponseWriter, r *http.Request) {
 			found[i].Labels = nil
 		}
 	}
-	answer(w, found, err)
+	s.answer(w, found, err)
 }
 
 // options reads those in the URL, an object in JSON, into o, which holds what is meant without them.
@@ -235,7 +235,7 @@ func options(r *http.Request, o any) error {
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	name, options, err := queried(r, event.Window{})
 	if err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	s.stream(w, r, func(ctx context.Context, out *stream) (api.Result, error) {

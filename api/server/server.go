@@ -19,6 +19,7 @@ import (
 
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/roots"
 )
 
 // Options of a Server.
@@ -233,7 +234,7 @@ func (s *Server) handler() http.Handler {
 			if errors.Is(err, api.ErrVersion) && s.makeWay(r) {
 				panic(http.ErrAbortHandler) // as above
 			}
-			fail(w, err)
+			s.fail(w, err)
 			return
 		}
 		defer s.survive(w)
@@ -244,7 +245,7 @@ func (s *Server) handler() http.Handler {
 // survive answers for a handler that panicked before it has answered: hung up on, its client would ask again.
 func (s *Server) survive(w http.ResponseWriter) {
 	if p := recover(); p != nil {
-		fail(w, s.panicked(p))
+		s.fail(w, s.panicked(p))
 	}
 }
 
@@ -263,17 +264,22 @@ func (s *Server) meant(r *http.Request) error {
 	return nil
 }
 
+// travelling is err as it goes to a client.
+func (s *Server) travelling(err error) *api.Error {
+	return api.FromError(err, roots.Roots{State: s.opt.Version.StateRoot, Run: s.opt.Version.RunRoot})
+}
+
 // fail answers with an error. Only before a body has begun.
-func fail(w http.ResponseWriter, err error) {
-	e := api.FromError(err)
+func (s *Server) fail(w http.ResponseWriter, err error) {
+	e := s.travelling(err)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(e.Status())
 	json.NewEncoder(w).Encode(e) //nolint:errcheck // the peer is gone
 }
 
-func answer(w http.ResponseWriter, v any, err error) {
+func (s *Server) answer(w http.ResponseWriter, v any, err error) {
 	if err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -14,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/api"
 	"github.com/stackrun/stack/api/apitest"
@@ -268,6 +271,30 @@ func TestAnotherStateRootIsRefused(t *testing.T) {
 			if want := "cannot use the state root /srv/2: the stack daemon on /run/x/stack.sock holds /srv/ö\n1\n"; !ok && (err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "kill 42")) {
 				t.Errorf("%q: %v", state, err)
 			}
+		}
+	}
+}
+
+// TestWhereElseTheRootsCouldBe: who cannot write below the daemon's roots is told by which flag they could be elsewhere, whether the answer has begun or not.
+func TestWhereElseTheRootsCouldBe(t *testing.T) {
+	failed := &fs.PathError{Op: "mkdir", Path: "/x/volumes/v", Err: unix.EROFS}
+	socket := filepath.Join(t.TempDir(), "stack.sock")
+	l, err := server.Listen(socket, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := server.New(&apitest.Engine{
+		OnUp:         func(context.Context, *spec.Project, ask.UpOptions, event.Sink) error { return failed },
+		OnContainers: func(context.Context, string) ([]ask.Container, error) { return nil, failed },
+	}, server.Options{Group: -1, Version: api.Version{Version: "1.2.3", StateRoot: "/x", RunRoot: "/y"}})
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	t.Cleanup(func() { s.Shutdown(context.Background()); <-served })
+	c := client.New(socket, "1.2.3")
+	_, list := c.Containers(t.Context(), "shop")
+	for _, err := range []error{list, c.Up(t.Context(), project(), ask.UpOptions{}, nil)} {
+		if err == nil || !strings.Contains(err.Error(), "--state-root") {
+			t.Errorf("%v", err)
 		}
 	}
 }

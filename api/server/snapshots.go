@@ -24,19 +24,19 @@ type Snapshots interface {
 }
 
 func (s *Server) snapshotRoutes(mux *http.ServeMux) {
-	mux.HandleFunc("GET /v1/projects/{project}/snapshots", question(s.engine.Snapshots))
+	mux.HandleFunc("GET /v1/projects/{project}/snapshots", question(s, s.engine.Snapshots))
 	mux.HandleFunc("POST /v1/projects/{project}/snapshot-volumes", verb(s, s.engine.SnapshotVolumes))
 	mux.HandleFunc("POST /v1/projects/{project}/restore-volumes", verb(s, s.engine.RestoreVolumes))
 	mux.HandleFunc("POST /v1/projects/{project}/remove-snapshots", verb(s, s.engine.RemoveSnapshots))
 	mux.HandleFunc("POST /v1/projects/{project}/clone-volume", s.cloneVolume)
-	mux.HandleFunc("GET /v1/projects/{project}/removed-volumes", question(s.engine.RemovedVolumes))
+	mux.HandleFunc("GET /v1/projects/{project}/removed-volumes", question(s, s.engine.RemovedVolumes))
 	mux.HandleFunc("POST /v1/projects/{project}/undelete-volumes", verb(s, s.engine.UndeleteVolumes))
 }
 
 func (s *Server) cloneVolume(w http.ResponseWriter, r *http.Request) {
 	body, err := decodeFor(w, r, func(b *api.CloneRequest) *spec.Project { return b.Project })
 	if err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	s.stream(w, r, func(ctx context.Context, out *stream) (api.Result, error) {

@@ -35,7 +35,8 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, do func(context.
 		}
 		return flush.Flush()
 	})
-	out.finish(s.guard(func() (api.Result, error) { return do(ctx, out) }))
+	result, err := s.guard(func() (api.Result, error) { return do(ctx, out) })
+	out.finish(result, s.travelling(err))
 }
 
 // guard turns a panic of the engine into an error of this request: others' requests and every
@@ -169,10 +170,10 @@ func (s *stream) sent() {
 }
 
 // finish queues the last message and waits until everything is written or the reader is gone.
-func (s *stream) finish(r api.Result, err error) {
+func (s *stream) finish(r api.Result, failed *api.Error) {
 	s.mu.Lock()
-	if err != nil {
-		s.queue = append(s.queue, api.Message{Error: api.FromError(err)})
+	if failed != nil {
+		s.queue = append(s.queue, api.Message{Error: failed})
 	} else {
 		s.queue = append(s.queue, api.Message{Done: &r})
 	}

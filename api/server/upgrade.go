@@ -24,7 +24,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) {
 		err = spec.CheckContainerName(body.Options.Name)
 	}
 	if err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	o := body.Options
@@ -36,7 +36,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) {
 func (s *Server) exec(w http.ResponseWriter, r *http.Request) {
 	name, o, err := posted[ask.ExecOptions](w, r)
 	if err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	s.upgrade(w, r, !o.Detach, func(ctx context.Context, streams process.IO, _ event.Sink) (process.Exit, error) {
@@ -47,7 +47,7 @@ func (s *Server) exec(w http.ResponseWriter, r *http.Request) {
 func (s *Server) attach(w http.ResponseWriter, r *http.Request) {
 	name, o, err := posted[ask.AttachOptions](w, r)
 	if err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	s.upgrade(w, r, o.Stdin, func(ctx context.Context, streams process.IO, _ event.Sink) (process.Exit, error) {
@@ -61,7 +61,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, stdin bool,
 	base := r.Context()
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		fail(w, err)
+		s.fail(w, err)
 		return
 	}
 	defer conn.Close()
@@ -103,7 +103,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, stdin bool,
 		return api.Result{Exit: &exit}, err
 	})
 	in.stdin.Close() // what still comes is not for anybody
-	events.finish(result, err)
+	events.finish(result, s.travelling(err))
 	if c, ok := conn.(interface{ CloseWrite() error }); ok {
 		c.CloseWrite() //nolint:errcheck // closed next
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -22,15 +21,10 @@ const (
 	fullFiles = 16
 )
 
-// own are the roots of the instance that this process is; nil = of none.
-var own atomic.Pointer[roots.Roots]
-
-// Own tells of which instance this process is the daemon: what holds for a disk with its roots does not for another. It is one at most, as its lock is.
-func Own(r roots.Roots) { own.Store(&r) }
-
-// Advice says, for an err that comes of a file that could not be written, which file system is full or read-only, or has a quota that is used up, and what to do about
-// it; "" = err is of something else, or says so itself (ErrUnavailable). It looks at the file system as it is now.
-func Advice(err error) string {
+// Advice says why a file could not be written and what to do about it: which file system is full, is read-only, or has a quota that is used up. It looks
+// at the file system as it is now. own are the roots of the instance that wanted to write, which could be elsewhere; the zero value = of none. "" = err
+// is of something else, or says so itself (ErrUnavailable).
+func Advice(err error, own roots.Roots) string {
 	path, errno := refused(err)
 	if path == "" || errors.Is(err, errdefs.ErrUnavailable) {
 		return ""
@@ -39,7 +33,7 @@ func Advice(err error) string {
 	if !ok {
 		return ""
 	}
-	flag := rootFlag(path, dir, errno)
+	flag := rootFlag(own, path, dir, errno)
 	room, other := "make room there", ""
 	if flag != "" {
 		other = ", or give another " + flag
@@ -62,6 +56,24 @@ func Advice(err error) string {
 	return fmt.Sprintf("the file system of %s is full, %d KiB and %d inodes are free: %s%s", dir, bytes>>10, have.Ffree, room, other)
 }
 
+// Advised is err with its Advice as a method, for who finds the place in a file and knows of no roots. An err without is returned as it is.
+func Advised(err error, own roots.Roots) error {
+	text := Advice(err, own)
+	if text == "" {
+		return err
+	}
+	return &advised{err, text}
+}
+
+// advised is an error and what to do about it.
+type advised struct {
+	error
+	text string
+}
+
+func (e *advised) Unwrap() error  { return e.error }
+func (e *advised) Advice() string { return e.text }
+
 // existing is path, or the directory above it that is there, and its file system.
 func existing(path string) (dir string, have unix.Statfs_t, ok bool) {
 	for dir = path; unix.Statfs(dir, &have) != nil; dir = filepath.Dir(dir) {
@@ -77,14 +89,13 @@ const (
 	runFlag   = "--run-root"
 )
 
-// rootFlag is the flag by which the instance could be elsewhere than where path, below the existing dir, was refused with errno; "" = that would not help: none of its
+// rootFlag is the flag by which own could be elsewhere than where path, below the existing dir, was refused with errno; "" = that would not help: none of its
 // roots is above path, nor on the same file system. That one is mounted read-only elsewhere says nothing of the roots.
-func rootFlag(path, dir string, errno unix.Errno) string {
-	r := own.Load()
-	if r == nil {
+func rootFlag(own roots.Roots, path, dir string, errno unix.Errno) string {
+	if own == (roots.Roots{}) {
 		return ""
 	}
-	both := [...]struct{ root, flag string }{{r.State, stateFlag}, {r.Run, runFlag}}
+	both := [...]struct{ root, flag string }{{own.State, stateFlag}, {own.Run, runFlag}}
 	for _, x := range both {
 		if path == x.root || strings.HasPrefix(path, x.root+"/") {
 			return x.flag

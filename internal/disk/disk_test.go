@@ -31,20 +31,23 @@ func TestAdvice(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	disk.Own(roots.Roots{State: filepath.Join(dir, "state"), Run: "/run/stack"})
-	t.Cleanup(func() { disk.Own(roots.Roots{}) })
+	own := roots.Roots{State: filepath.Join(dir, "state"), Run: "/run/stack"}
 	if err := os.Mkdir(filepath.Join(dir, "state"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	full := os.WriteFile(filepath.Join(dir, "a"), make([]byte, 128<<10), 0o600)
-	if got := disk.Advice(fmt.Errorf("cannot write: %w", full)); !strings.Contains(got, "the file system of "+dir) || !strings.Contains(got, "is full, 0 KiB") || !strings.Contains(got, "stack gc") {
+	if got := disk.Advice(fmt.Errorf("cannot write: %w", full), own); !strings.Contains(got, "the file system of "+dir) || !strings.Contains(got, "is full, 0 KiB") || !strings.Contains(got, "stack gc") {
 		t.Errorf("of %v: %q", full, got)
+	}
+	var with interface{ Advice() string }
+	if err := disk.Advised(full, own); !errors.As(err, &with) || with.Advice() != disk.Advice(full, own) || !errors.Is(err, unix.ENOSPC) || err.Error() != full.Error() {
+		t.Errorf("%v became %v", full, err)
 	}
 	if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
 		t.Fatal(err)
 	}
 	frozen := os.Mkdir(filepath.Join(dir, "b"), 0o700)
-	if got := disk.Advice(fmt.Errorf("cannot write: %w", frozen)); !strings.Contains(got, "the file system of "+dir) || !strings.Contains(got, "is read-only") {
+	if got := disk.Advice(fmt.Errorf("cannot write: %w", frozen), own); !strings.Contains(got, "the file system of "+dir) || !strings.Contains(got, "is read-only") {
 		t.Errorf("of %v: %q", frozen, got)
 	}
 	for _, err := range []error{
@@ -52,8 +55,11 @@ func TestAdvice(t *testing.T) {
 		&fs.PathError{Op: "write", Path: "/proc/self/ns", Err: unix.ENOENT},
 		&fs.PathError{Op: "inotify_add_watch", Path: t.TempDir(), Err: unix.ENOSPC}, // there is room
 	} {
-		if got := disk.Advice(err); got != "" {
+		if got := disk.Advice(err, own); got != "" {
 			t.Errorf("of %v: %q", err, got)
+		}
+		if got := disk.Advised(err, own); got != err {
+			t.Errorf("%v became %v", err, got)
 		}
 	}
 }
@@ -92,8 +98,6 @@ func TestAdviceOfOtherDisks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	disk.Own(r)
-	t.Cleanup(func() { disk.Own(roots.Roots{}) })
 	fill := func(dir string) error { return os.WriteFile(filepath.Join(dir, "a"), make([]byte, 128<<10), 0o600) }
 	quota := func(dir string) error {
 		return &fs.PathError{Op: "write", Path: filepath.Join(dir, "q"), Err: unix.EDQUOT}
@@ -113,7 +117,7 @@ func TestAdviceOfOtherDisks(t *testing.T) {
 		{"read-only mount of what the state is on", os.Mkdir(filepath.Join(frozen, "b"), 0o700), "the file system of " + frozen + "/b is read-only", ""},
 		{"read-only, below the state", &fs.PathError{Op: "mkdir", Path: r.InState("b"), Err: unix.EROFS}, "dmesg", "--state-root"},
 	} {
-		got := disk.Advice(tt.err)
+		got := disk.Advice(tt.err, r)
 		var say []string
 		for _, word := range []string{"--state-root", "--run-root", "gc"} {
 			if strings.Contains(got, word) {

@@ -238,9 +238,9 @@ func (im *Images) buildError(p *spec.Project, s *spec.Service, r build.Request, 
 				text = strings.Replace(text, filepath.Base(at.File), rel, 1)
 			}
 		}
-		return position.At(p, spec.Path(place), &saidOf{fmt.Sprintf("cannot build the image of service %s: %s", s.Name, text), err})
+		return im.at(p, place, &saidOf{fmt.Sprintf("cannot build the image of service %s: %s", s.Name, text), err})
 	}
-	return position.At(p, spec.Path(place), fmt.Errorf("cannot build the image of service %s: %w", s.Name, err))
+	return im.at(p, place, fmt.Errorf("cannot build the image of service %s: %w", s.Name, err))
 }
 
 // saidOf is an error in other words.

@@ -12,7 +12,6 @@ import (
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -72,7 +71,7 @@ func (im *Images) Due(ctx context.Context, p *spec.Project, want *plan.Desired, 
 			needed := !local && s.MayPull()
 			if local && err == nil {
 				if needed, err = stale(ctx, im.drivers, s, ref); err != nil {
-					err = position.At(p, spec.Path("services."+name+".pull_policy"), fmt.Errorf("service %s: %w", name, err))
+					err = im.at(p, "services."+name+".pull_policy", fmt.Errorf("service %s: %w", name, err))
 				}
 			}
 			switch {
@@ -93,7 +92,7 @@ func (im *Images) Due(ctx context.Context, p *spec.Project, want *plan.Desired, 
 			}
 			needed, err := stale(ctx, im.drivers, s, h.Image)
 			if err != nil {
-				return nil, position.At(p, spec.Path(fmt.Sprintf("services.%s.pre_start[%d].image", name, i)), fmt.Errorf("service %s: %w", name, err))
+				return nil, im.at(p, fmt.Sprintf("services.%s.pre_start[%d].image", name, i), fmt.Errorf("service %s: %w", name, err))
 			}
 			if needed {
 				d.Refresh[key] = true

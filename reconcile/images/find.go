@@ -11,7 +11,6 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -34,7 +33,7 @@ func (im *Images) Find(ctx context.Context, p *spec.Project, pl *plan.Plan, sink
 			if err != nil && ctx.Err() == nil {
 				im.hub.Say(sink, event.Event{Project: pl.Project, Kind: string(plan.KindImage), Name: op.Ref, Phase: event.Failed, Text: "Error", Detail: err.Error()})
 			}
-			results <- At(p, op, err)
+			results <- im.At(p, op, err)
 			return nil
 		})
 	}
@@ -50,10 +49,10 @@ func (im *Images) Find(ctx context.Context, p *spec.Project, pl *plan.Plan, sink
 }
 
 // At names the service and the place in the file.
-func At(p *spec.Project, op plan.PullImage, err error) error {
+func (im *Images) At(p *spec.Project, op plan.PullImage, err error) error {
 	if err == nil || len(op.Services) == 0 {
 		return err
 	}
 	service := op.Services[0]
-	return position.At(p, spec.Path("services."+service+"."+cmp.Or(op.At, "image")), fmt.Errorf("cannot get the image of service %s: %w", service, err))
+	return im.at(p, "services."+service+"."+cmp.Or(op.At, "image"), fmt.Errorf("cannot get the image of service %s: %w", service, err))
 }

@@ -21,7 +21,6 @@ import (
 	"github.com/stackrun/stack/reconcile/history"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/units"
 )
@@ -90,7 +89,7 @@ func (im *Images) Refresh(ctx context.Context, p *spec.Project, want *plan.Desir
 			}
 			info, err := im.Get(ctx, p.Name, due.Ref, s.Spec.Platform, sink)
 			if err != nil {
-				return position.At(p, spec.Path("services."+s.Name+"."+due.at), fmt.Errorf("cannot get the image of service %s: %w", s.Name, err))
+				return im.at(p, "services."+s.Name+"."+due.at, fmt.Errorf("cannot get the image of service %s: %w", s.Name, err))
 			}
 			ids[i] = info.ID.String()
 			return nil
@@ -174,7 +173,7 @@ func (im *Images) Pull(ctx context.Context, p *spec.Project, want *plan.Desired,
 				if s.Build != nil && at == "image" {
 					err = fmt.Errorf("%w; `stack build %s` builds it", err, name)
 				}
-				failed := position.At(p, spec.Path("services."+name+"."+at), fmt.Errorf("cannot pull the image of service %s: %w", name, err))
+				failed := im.at(p, "services."+name+"."+at, fmt.Errorf("cannot pull the image of service %s: %w", name, err))
 				mu.Lock()
 				defer mu.Unlock()
 				failures[i] = errors.Join(failures[i], failed)

@@ -15,7 +15,6 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -67,7 +66,7 @@ func (im *Images) Push(ctx context.Context, p *spec.Project, want *plan.Desired,
 				if err != nil && !o.IgnoreFailures {
 					mu.Lock()
 					defer mu.Unlock()
-					failures = append(failures, position.At(p, spec.Path("services."+name+".image"), err))
+					failures = append(failures, im.at(p, "services."+name+".image", err))
 				}
 				return nil
 			})

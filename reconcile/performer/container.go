@@ -39,7 +39,7 @@ func (p *Performer) createContainer(ctx context.Context, op plan.CreateContainer
 			p.noteDirectories(op.Service, absent)
 		}
 		if err != nil {
-			return position.At(p.project, p.startPlace(op.Service, err), fmt.Errorf("cannot create container %s: %w", op.Name, err))
+			return p.at(p.startPlace(op.Service, err), fmt.Errorf("cannot create container %s: %w", op.Name, err))
 		}
 		p.mu.Lock()
 		p.made[plan.Container(op.Service, op.Replica)], p.ids[op.Name] = id, id
@@ -60,7 +60,7 @@ func (p *Performer) reserveStart(ctx context.Context, op plan.ReserveStart) erro
 	at := p.startPlace(op.Service, err)
 	err = fmt.Errorf("cannot restart container %s, which runs on: %w", op.Name, wording.Cause(err, op.ContainerID, op.Name))
 	p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", err.Error())
-	return position.At(p.project, at, err)
+	return p.at(at, err)
 }
 
 func (p *Performer) startContainer(ctx context.Context, op plan.StartContainer, replica plan.ID) error {
@@ -75,7 +75,7 @@ func (p *Performer) startContainer(ctx context.Context, op plan.StartContainer, 
 			p.runs(replica, id)
 		}
 		p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", err.Error())
-		return position.At(p.project, p.startPlace(op.Service, err), fmt.Errorf("cannot start container %s: %w%s", op.Name, err, p.sourceMade(op.Service, err)))
+		return p.at(p.startPlace(op.Service, err), fmt.Errorf("cannot start container %s: %w%s", op.Name, err, p.sourceMade(op.Service, err)))
 	}
 	p.runs(replica, id)
 	p.say(plan.KindContainer, op.Name, op.Service, event.Done, "Started", "")

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/stackrun/stack/internal/disk"
+	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/reconcile/apply"
 	"github.com/stackrun/stack/reconcile/await"
 	"github.com/stackrun/stack/reconcile/bundle"
@@ -70,11 +72,13 @@ type Kit struct {
 	keep     *lifecycle.Keeper
 	wishes   *wish.Book
 	interim  *interim.Book
+	roots    roots.Roots
 }
 
 // Options of NewKit.
 type Options struct {
 	Drivers  driver.Set
+	Roots    roots.Roots // of the instance
 	Hub      *event.Hub
 	Images   *images.Images
 	Networks *resource.Networks
@@ -86,7 +90,7 @@ type Options struct {
 
 // NewKit is a kit of o.
 func NewKit(o Options) *Kit {
-	return &Kit{drivers: o.Drivers, hub: o.Hub, images: o.Images, networks: o.Networks, volumes: o.Volumes, keep: o.Keep, wishes: o.Wishes, interim: o.Interim}
+	return &Kit{drivers: o.Drivers, hub: o.Hub, images: o.Images, networks: o.Networks, volumes: o.Volumes, keep: o.Keep, wishes: o.Wishes, interim: o.Interim, roots: o.Roots}
 }
 
 // New is one of a pass that makes of p, which may be nil, what want says, and tells sink of it.
@@ -115,7 +119,7 @@ func (p *Performer) perform(ctx context.Context, s plan.Step) error {
 	switch op := s.Op.(type) {
 	case plan.PullImage:
 		_, err := p.kit.images.Get(ctx, p.Want.Project, op.Ref, op.Platform, p.sink)
-		return images.At(p.project, op, err)
+		return p.kit.images.At(p.project, op, err)
 	case plan.BuildImage:
 		return p.kit.images.BuildStep(ctx, p.project, p.Want, op, p.sink)
 	case plan.CreateNetwork:
@@ -202,7 +206,7 @@ func (p *Performer) createNetwork(ctx context.Context, op plan.CreateNetwork) er
 			err = fmt.Errorf("cannot create network %q: %w", op.Name, err)
 		}
 		if err != nil {
-			return position.At(p.project, spec.Path("networks."+w.Key), err)
+			return p.at(spec.Path("networks."+w.Key), err)
 		}
 		return nil
 	})
@@ -215,10 +219,15 @@ func (p *Performer) createVolume(ctx context.Context, op plan.CreateVolume) erro
 		p.volumes = append(p.volumes, op.Name)
 		p.mu.Unlock()
 		if _, err := p.kit.drivers.Volumes.Create(ctx, bundle.Volume(p.Want.Project, w)); err != nil {
-			return position.At(p.project, spec.Path("volumes."+w.Key), err) // it says what could not be done
+			return p.at(spec.Path("volumes."+w.Key), err) // it says what could not be done
 		}
 		return nil
 	})
+}
+
+// at is err with its place in the project's file, if it has one there.
+func (p *Performer) at(path spec.Path, err error) error {
+	return position.At(p.project, path, disk.Advised(err, p.kit.roots))
 }
 
 // CarryOut does all of pl, remembers how the containers came to run, and undoes what it has made when it fails, see undo.

@@ -18,7 +18,6 @@ import (
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/supervise"
 	"github.com/stackrun/stack/reconcile/wish"
 	"github.com/stackrun/stack/reconcile/wording"
@@ -125,7 +124,7 @@ func (p *Performer) handover(ctx context.Context, op plan.Handover) error {
 	if err != nil {
 		err = fmt.Errorf("cannot hand the ports over to container %s: %w", op.Name, wording.Cause(err, to, op.Name))
 		p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", err.Error())
-		return position.At(p.project, spec.Path("services."+op.Service), err)
+		return p.at(spec.Path("services."+op.Service), err)
 	}
 	p.say(plan.KindContainer, op.Name, op.Service, event.Done, "Serving", "")
 	return nil
@@ -148,7 +147,7 @@ func (p *Performer) prove(ctx context.Context, op plan.ProveContainer) error {
 		if ctx.Err() == nil {
 			p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", wording.FirstLine(err))
 		}
-		return position.At(p.project, spec.Path("services."+op.Service), err)
+		return p.at(spec.Path("services."+op.Service), err)
 	}
 	text := "Running"
 	if c.Health != nil {
@@ -224,7 +223,7 @@ func (p *Performer) endUpdate(ctx context.Context, op plan.EndUpdate) error {
 	if err := p.failRollout(op.Service, undo.All && undone == nil); err != nil {
 		outcome += "; and " + err.Error()
 	}
-	return position.At(p.project, failed[0].place(op.Service), &updateError{service: op.Service, outcome: outcome, failures: failed})
+	return p.at(failed[0].place(op.Service), &updateError{service: op.Service, outcome: outcome, failures: failed})
 }
 
 // progress says how far an update has come.

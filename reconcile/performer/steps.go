@@ -8,7 +8,6 @@ import (
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/spec"
 )
@@ -29,7 +28,7 @@ func (p *Performer) runPreStart(ctx context.Context, op plan.RunPreStart) error 
 	if ctx.Err() == nil {
 		p.say(plan.KindContainer, op.Name, op.Service, event.Failed, "Error", wording.FirstLine(err))
 	}
-	return position.At(p.project, spec.Path("services."+op.Service), lifecycle.HookAt(p.project, op.Service, err))
+	return p.at(spec.Path("services."+op.Service), lifecycle.HookAt(p.project, op.Service, err))
 }
 
 // onceOf says whether op has a step that is done once for the service.

@@ -11,7 +11,6 @@ import (
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/plan"
-	"github.com/stackrun/stack/reconcile/position"
 	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/spec"
 )
@@ -35,7 +34,7 @@ func (p *Performer) WaitReady(ctx context.Context, op plan.WaitReady) error {
 		p.say(plan.KindContainer, op.Service, op.Service, event.Warning, "Optional dependency failed", err.Error())
 		return nil
 	}
-	return position.At(p.project, spec.Path("services."+op.Service), err)
+	return p.at(spec.Path("services."+op.Service), err)
 }
 
 func (p *Performer) waitOne(ctx context.Context, c *inventory.Container, op plan.WaitReady) error {

@@ -7,13 +7,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/stackrun/stack/internal/disk"
 	"github.com/stackrun/stack/reconcile/apply"
 	"github.com/stackrun/stack/spec"
 	"github.com/stackrun/stack/spec/diag"
 )
 
-// At turns err into a diagnostic at path of p's file, if p has that.
+// At turns err into a diagnostic at path of p's file, if p has that. Its hint is what err advises, by a method Advice.
 func At(p *spec.Project, path spec.Path, err error) error {
 	var d *diag.Diagnostic
 	if err == nil || p == nil || errors.As(err, &d) || errors.Is(err, context.Canceled) {
@@ -33,15 +32,13 @@ func At(p *spec.Project, path spec.Path, err error) error {
 	return d
 }
 
-// advice is what can be done about err: what it says itself, or the disk.
+// advice is what err says that can be done about it.
 func advice(err error) string {
 	var own interface{ Advice() string }
 	if errors.As(err, &own) {
-		if text := own.Advice(); text != "" {
-			return text
-		}
+		return own.Advice()
 	}
-	return disk.Advice(err)
+	return ""
 }
 
 // Fill gives diagnostics their position in the file.

@@ -23,7 +23,6 @@ import (
 	"github.com/stackrun/stack/api/server"
 	"github.com/stackrun/stack/cmd/stack/daemon/options"
 	"github.com/stackrun/stack/cmd/stack/settings"
-	"github.com/stackrun/stack/internal/disk"
 )
 
 // Process is one daemon's.
@@ -79,7 +78,6 @@ func (p *Process) Run(ctx context.Context) (err error) {
 	}
 	p.log = slog.New(slog.NewTextHandler(p.Log, nil))
 	slog.SetDefault(p.log) // for what the engine does of itself
-	disk.Own(o.Roots)      // for what is said of a disk that is full
 	started := func() {
 		daemon.SdNotify(false, daemon.SdNotifyReady) //nolint:errcheck // nobody listens
 		if ready != nil {

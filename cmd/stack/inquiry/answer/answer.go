@@ -16,6 +16,7 @@ import (
 	"github.com/stackrun/stack/cmd/stack/remote/artifact"
 	"github.com/stackrun/stack/cmd/stack/settings"
 	"github.com/stackrun/stack/image/registry"
+	"github.com/stackrun/stack/internal/roots"
 )
 
 // Serve reads a question from r and writes the answer to w. An error is of these two: what the question came to is in the answer.
@@ -41,7 +42,7 @@ func Of(ctx context.Context, q inquiry.Question) inquiry.Answer {
 	default:
 		err = errors.New("an empty question")
 	}
-	a.Error = api.FromError(err)
+	a.Error = api.FromError(err, roots.Roots{})
 	return a
 }
 
