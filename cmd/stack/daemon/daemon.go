@@ -77,7 +77,6 @@ func (p *Process) Run(ctx context.Context) (err error) {
 		return fmt.Errorf("cannot run the stack daemon on %s: %w", o.Roots.Run, err)
 	}
 	p.log = slog.New(slog.NewTextHandler(p.Log, nil))
-	slog.SetDefault(p.log) // for what the engine does of itself
 	started := func() {
 		daemon.SdNotify(false, daemon.SdNotifyReady) //nolint:errcheck // nobody listens
 		if ready != nil {
@@ -103,7 +102,7 @@ func (p *Process) run(ctx context.Context, config settings.Settings, started fun
 	if open == nil {
 		open = openEngine
 	}
-	engine, err := open(ctx, Setting{Roots: p.Options.Roots, Settings: config, Version: p.Version, Worked: func() {
+	engine, err := open(ctx, Setting{Roots: p.Options.Roots, Settings: config, Version: p.Version, Log: p.log, Worked: func() {
 		if s := p.server.Load(); s != nil {
 			s.Worked()
 		}

@@ -28,7 +28,8 @@ type Setting struct {
 	Roots    roots.Roots
 	Settings settings.Settings
 	Version  string
-	Worked   func() // is called, from any goroutine, when the engine has done something of itself
+	Log      *slog.Logger // what the engine and its rooms do of themselves
+	Worked   func()       // is called, from any goroutine, when the engine has done something of itself
 }
 
 // Opener opens what a daemon stands in front of.
@@ -64,10 +65,10 @@ func openEngine(ctx context.Context, with Setting) (_ Opened, err error) {
 		return Opened{}, err
 	}
 	if damage != nil {
-		slog.Error("the store of desired projects is damaged and was put aside; an empty one takes its place. Containers, volumes, networks and images are as they were; "+
+		with.Log.Error("the store of desired projects is damaged and was put aside; an empty one takes its place. Containers, volumes, networks and images are as they were; "+
 			"`stack up` in each project's directory records it anew, and until then what was stopped may be started by its restart policy", "kept", damage.Aside, "error", damage.Err)
 	}
-	notice := func(text string) { slog.Error(text) }
+	notice := func(text string) { with.Log.Error(text) }
 	closers = append(closers, func(context.Context) error { return db.Close() })
 	images, err := image.Open(ctx, image.Options{Roots: r, Mirrors: s.Registries.Mirrors, Insecure: s.Registries.Insecure, Offline: s.Offline, Notice: notice})
 	if err != nil {
@@ -97,13 +98,13 @@ func openEngine(ctx context.Context, with Setting) (_ Opened, err error) {
 	book := book.Open(r.InState("history.db"))
 	closers = append(closers, func(context.Context) error { return book.Close() })
 	drivers := driver.Set{Images: images, Networks: networks, Volumes: volumes, Containers: containers, Builder: builder, Library: images}
-	engine, err := reconcile.New(ctx, withFailpoints(drivers), reconcile.Options{Roots: r, Store: db, Version: with.Version, History: book, Log: slog.Default(), NoHealing: s.NoHealing, Offline: s.Offline, StoreLost: damage != nil, Worked: with.Worked})
+	engine, err := reconcile.New(ctx, withFailpoints(drivers), reconcile.Options{Roots: r, Store: db, Version: with.Version, History: book, Log: with.Log, NoHealing: s.NoHealing, Offline: s.Offline, StoreLost: damage != nil, Worked: with.Worked})
 	if err != nil {
 		return Opened{}, err
 	}
 	closers = append(closers, engine.Close)
 	api := docker.New(docker.Engines{System: engine, Containers: engine.Single(), Images: engine.AllImages(), Builds: engine.AllImages(), Networks: engine.AllNetworks(), Volumes: engine.AllVolumes()}, docker.Options{
-		System: system.Options{Version: with.Version, Mirrors: s.Registries.Mirrors, Insecure: s.Registries.Insecure, Pools: addressPools(s)}, Log: slog.Default(),
+		System: system.Options{Version: with.Version, Mirrors: s.Registries.Mirrors, Insecure: s.Registries.Insecure, Pools: addressPools(s)}, Log: with.Log,
 	})
 	return Opened{Engine: engine, Docker: api, Expect: containers.Expect, Close: closeAll}, nil
 }
