@@ -45,6 +45,17 @@ func Main() int {
 	}
 }
 
+// stretch makes the stack as long as a work needs it, while there is none. In the middle of one Go would double it again and again, and look up each time where
+// in every frame the pointers are, in pages of the program that nothing else has touched yet.
+//
+//go:noinline
+func stretch() {
+	var room [24 << 10]byte
+	for i := 0; i < len(room); i += 4096 {
+		room[i]++
+	}
+}
+
 // kept is what a monitor keeps from one work for the next.
 type kept struct {
 	home  *boot.Home
@@ -57,6 +68,7 @@ func work(n int, k *kept) (code int, free bool) {
 	// thread. Go makes no other thread from one that is locked, which would begin where this one is. It costs a thread, while there is no work yet.
 	runtime.LockOSThread()
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, usualSlack, 0, 0, 0) // what is cloned from here has it too
+	stretch()
 	ahead, err := k.prepare()
 	if err != nil {
 		return 1, false
