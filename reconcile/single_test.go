@@ -9,6 +9,7 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/execs"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/single"
 	"github.com/stackrun/stack/reconcile/standalone"
@@ -236,7 +237,7 @@ func TestExecsAreForgotten(t *testing.T) {
 		const most = 4096
 		var first, last string
 		for i := range most + 1 {
-			made, err := s.CreateExec(b.Context(), id, single.ExecWant{Args: []string{"true"}})
+			made, err := s.CreateExec(b.Context(), id, execs.Want{Args: []string{"true"}})
 			if err != nil {
 				t.Fatalf("after %d: %v", i, err)
 			}

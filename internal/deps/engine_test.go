@@ -24,7 +24,7 @@ var engineLayers = [][]string{
 	{"reconcile/grant", "reconcile/inventory"},
 	// One subject each, by what the host has.
 	{
-		"reconcile/chronicle", "reconcile/forward", "reconcile/images", "reconcile/output", "reconcile/ports", "reconcile/preflight", "reconcile/resource", "reconcile/roster",
+		"reconcile/chronicle", "reconcile/execs", "reconcile/forward", "reconcile/images", "reconcile/output", "reconcile/ports", "reconcile/preflight", "reconcile/resource", "reconcile/roster",
 	},
 	// What the life of a container needs of those.
 	{"reconcile/await", "reconcile/naming", "reconcile/wiring"},

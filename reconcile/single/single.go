@@ -13,6 +13,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/execs"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/naming"
@@ -48,7 +49,7 @@ type Containers struct {
 	names    *naming.Names
 	group    *supervise.Group
 
-	*Commands // the commands that clients run in them
+	*execs.Commands // the commands that clients run in them
 }
 
 // Options of New.
@@ -87,7 +88,7 @@ func New(o Options) *Containers {
 	return &Containers{
 		drivers: o.Drivers, hub: o.Hub, log: o.Log, life: o.Life, boot: o.Boot, lost: o.Lost, turns: o.Turns, keep: o.Keep, wiring: o.Wiring, networks: o.Networks,
 		volumes: o.Volumes, wishes: o.Wishes, alone: o.Alone, roster: o.Roster, names: o.Names, group: o.Keep.Group,
-		Commands: &Commands{drivers: o.Drivers, turns: o.Turns, keep: o.Keep, life: o.Life, m: map[string]*oneExec{}},
+		Commands: execs.New(execs.Options{Drivers: o.Drivers, Enter: o.Turns.Enter, Go: o.Keep.Go, Life: o.Life}),
 	}
 }
 
@@ -184,6 +185,6 @@ func (cs *Containers) detail(c *inventory.Container, box network.Sandbox) Detail
 		d.Failing = s.Failing
 	}
 	d.Restarting = d.State == "restarting"
-	d.Execs = cs.ids(c.ID)
+	d.Execs = cs.Commands.Execs(c.ID)
 	return d
 }

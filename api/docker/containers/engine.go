@@ -13,6 +13,7 @@ import (
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/image"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/execs"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/single"
 	"github.com/stackrun/stack/runtime"
@@ -44,10 +45,10 @@ type Engine interface {
 	Processes(ctx context.Context, ref string) ([]process.Info, error)
 	Usage(ctx context.Context, ref string) (id, name string, u *process.Usage, err error)
 
-	CreateExec(ctx context.Context, ref string, w single.ExecWant) (id string, err error)
-	BeginExec(ctx context.Context, id string, o single.ExecStart) (single.ExecDetail, error)
+	CreateExec(ctx context.Context, ref string, w execs.Want) (id string, err error)
+	BeginExec(ctx context.Context, id string, o execs.Start) (execs.Detail, error)
 	RunExec(ctx context.Context, id string, detach bool, streams process.IO) error
-	InspectExec(id string) (single.ExecDetail, error)
+	InspectExec(id string) (execs.Detail, error)
 	ResizeExec(ctx context.Context, id string, size process.WinSize) error
 	Execs(container string) []string
 

@@ -8,7 +8,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 
 	"github.com/stackrun/stack/api/docker/wire"
-	"github.com/stackrun/stack/reconcile/single"
+	"github.com/stackrun/stack/reconcile/execs"
 	"github.com/stackrun/stack/runtime/process"
 )
 
@@ -21,7 +21,7 @@ func (h *handlers) createExec(w http.ResponseWriter, r *http.Request) error {
 	if _, err := detachKeys(body.DetachKeys); err != nil {
 		return err
 	}
-	want := single.ExecWant{
+	want := execs.Want{
 		Args: body.Cmd, Env: body.Env, User: body.User, Cwd: body.WorkingDir, TTY: body.Tty, Privileged: body.Privileged, Stdin: body.AttachStdin, Stdout: body.AttachStdout, Stderr: body.AttachStderr,
 		DetachKeys: body.DetachKeys,
 	}
@@ -48,7 +48,7 @@ func (h *handlers) startExec(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	id := r.PathValue("id")
-	start := single.ExecStart{Detach: body.Detach}
+	start := execs.Start{Detach: body.Detach}
 	start.Rows, start.Cols = consoleSize(body.ConsoleSize)
 	d, err := h.engine.BeginExec(r.Context(), id, start)
 	if err != nil {

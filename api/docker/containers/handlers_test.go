@@ -22,6 +22,7 @@ import (
 	"github.com/stackrun/stack/api/docker/wire"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/execs"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/single"
 	"github.com/stackrun/stack/runtime"
@@ -40,7 +41,7 @@ type fake struct {
 	already bool
 	copyIn  single.CopyIn
 	usage   *process.Usage
-	begun   single.ExecDetail
+	begun   execs.Detail
 	runs    func(detach bool, streams process.IO) error
 	create  error
 	change  single.Change
@@ -111,7 +112,7 @@ func (f *fake) Usage(context.Context, string) (string, string, *process.Usage, e
 	return "1", "web", f.usage, nil
 }
 
-func (f *fake) BeginExec(context.Context, string, single.ExecStart) (single.ExecDetail, error) {
+func (f *fake) BeginExec(context.Context, string, execs.Start) (execs.Detail, error) {
 	return f.begun, nil
 }
 
@@ -271,7 +272,7 @@ func TestAttachRefuses(t *testing.T) {
 
 // TestExecTellsWhyOnItsStream: what cannot be executed is told where the output would come.
 func TestExecTellsWhyOnItsStream(t *testing.T) {
-	f := &fake{begun: single.ExecDetail{ExecWant: single.ExecWant{Stdout: true, Stderr: true}}}
+	f := &fake{begun: execs.Detail{Want: execs.Want{Stdout: true, Stderr: true}}}
 	f.runs = func(detach bool, streams process.IO) error {
 		if detach {
 			return errdefs.With(errdefs.ErrConflict, errors.New("it is not running"))

@@ -1,4 +1,6 @@
-package single
+// Package execs has the commands that clients of the Docker Engine API run in containers: made first, run once, and asked about afterwards. It knows them by ids
+// of its own, in memory only: who asks the next daemon learns that it knows none.
+package execs
 
 import (
 	"context"
@@ -12,14 +14,13 @@ import (
 	"github.com/stackrun/stack/internal/objectid"
 	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/inventory"
-	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/wording"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/runtime/process"
 )
 
-// ExecWant is a command to be run in a container.
-type ExecWant struct {
+// Want is a command to be run in a container.
+type Want struct {
 	Args       []string
 	Env        []string
 	User, Cwd  string
@@ -33,9 +34,9 @@ type ExecWant struct {
 	Rows, Cols uint16
 }
 
-// ExecDetail is a command that was, is or will be run.
-type ExecDetail struct {
-	ExecWant
+// Detail is a command that was, is or will be run.
+type Detail struct {
+	Want
 	ID        string
 	Container string // id
 	Running   bool
@@ -43,22 +44,35 @@ type ExecDetail struct {
 	Exit      *process.Exit // nil = it has not ended
 }
 
-// Commands are those that clients have made and may ask about. They are in memory only: who asks the next daemon learns that it knows none.
+// Commands are those that clients have made and may ask about. Safe for concurrent use.
 type Commands struct {
 	drivers driver.Set
-	turns   Turns
-	keep    *lifecycle.Keeper
+	enter   func() (leave func())
+	run     func(func())
 	life    context.Context
 
-	mu sync.Mutex
-	m  map[string]*oneExec
+	mu  sync.Mutex          // guards all, and what is in it
+	all map[string]*command // by id
 }
 
-type oneExec struct {
-	detail ExecDetail
+type command struct {
+	detail Detail
 	begun  bool
 	ended  time.Time
 	sizes  chan process.WinSize
+}
+
+// Options of New.
+type Options struct {
+	Drivers driver.Set
+	Enter   func() (leave func()) // counts a request in flight, from the start of a command to its end
+	Go      func(func())          // runs what goes on without a caller
+	Life    context.Context       // such a command ends with it
+}
+
+// New knows of no command.
+func New(o Options) *Commands {
+	return &Commands{drivers: o.Drivers, enter: o.Enter, run: o.Go, life: o.Life, all: map[string]*command{}}
 }
 
 const (
@@ -68,9 +82,9 @@ const (
 
 // clear drops those that nobody asks about any more. Precondition: mu is held.
 func (x *Commands) clear(now time.Time) {
-	for id, one := range x.m {
+	for id, one := range x.all {
 		if !one.detail.Running && !one.ended.IsZero() && now.Sub(one.ended) > execKept {
-			delete(x.m, id)
+			delete(x.all, id)
 		}
 	}
 }
@@ -78,32 +92,32 @@ func (x *Commands) clear(now time.Time) {
 // drop forgets the command that has ended, or never begun, the longest time ago; false when all run. Precondition: mu is held.
 func (x *Commands) drop() bool {
 	oldest := ""
-	for id, one := range x.m {
-		if !one.detail.Running && (oldest == "" || one.ended.Before(x.m[oldest].ended)) {
+	for id, one := range x.all {
+		if !one.detail.Running && (oldest == "" || one.ended.Before(x.all[oldest].ended)) {
 			oldest = id
 		}
 	}
-	delete(x.m, oldest)
+	delete(x.all, oldest)
 	return oldest != ""
 }
 
 // get is the command id.
-func (x *Commands) get(id string) (*oneExec, error) {
+func (x *Commands) get(id string) (*command, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	one := x.m[id]
+	one := x.all[id]
 	if one == nil {
 		return nil, errdefs.With(errdefs.ErrNotFound, fmt.Errorf("No such exec instance: %s", id)) //nolint:staticcheck // docker's sentence, which clients look for
 	}
 	return one, nil
 }
 
-// ids are the ids of the commands of a container that run, sorted.
-func (x *Commands) ids(container string) []string {
+// Execs are the ids of the commands that run in a container, sorted.
+func (x *Commands) Execs(container string) []string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	var ids []string
-	for id, one := range x.m {
+	for id, one := range x.all {
 		if one.detail.Container == container && one.detail.Running {
 			ids = append(ids, id)
 		}
@@ -123,8 +137,8 @@ func canExec(c *inventory.Container) error {
 	return nil
 }
 
-// CreateExec notes a command that StartExec runs.
-func (x *Commands) CreateExec(ctx context.Context, ref string, w ExecWant) (id string, err error) {
+// CreateExec notes a command, which BeginExec and RunExec run. ErrNotFound: the container is not there; ErrConflict: it does not run.
+func (x *Commands) CreateExec(ctx context.Context, ref string, w Want) (id string, err error) {
 	c, err := inventory.ByRef(ctx, x.drivers, ref)
 	if err != nil {
 		return "", err
@@ -139,27 +153,24 @@ func (x *Commands) CreateExec(ctx context.Context, ref string, w ExecWant) (id s
 	defer x.mu.Unlock()
 	now := time.Now()
 	x.clear(now)
-	if len(x.m) >= maxExecs && !x.drop() {
-		return "", errdefs.With(errdefs.ErrUnavailable, fmt.Errorf("cannot exec in container %s: %d commands run already that clients have started", c.Name, len(x.m)))
+	if len(x.all) >= maxExecs && !x.drop() {
+		return "", errdefs.With(errdefs.ErrUnavailable, fmt.Errorf("cannot exec in container %s: %d commands run already that clients have started", c.Name, len(x.all)))
 	}
 	id = objectid.New()
-	x.m[id] = &oneExec{detail: ExecDetail{ExecWant: w, ID: id, Container: c.ID}, ended: now, sizes: make(chan process.WinSize, 1)}
+	x.all[id] = &command{detail: Detail{Want: w, ID: id, Container: c.ID}, ended: now, sizes: make(chan process.WinSize, 1)}
 	return id, nil
 }
 
 // InspectExec is what became of a command.
-func (x *Commands) InspectExec(id string) (ExecDetail, error) {
+func (x *Commands) InspectExec(id string) (Detail, error) {
 	one, err := x.get(id)
 	if err != nil {
-		return ExecDetail{}, err
+		return Detail{}, err
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return one.detail, nil
 }
-
-// Execs are the ids of the commands that run in a container, sorted.
-func (x *Commands) Execs(container string) []string { return x.ids(container) }
 
 // ResizeExec sets the size of a command's terminal.
 func (x *Commands) ResizeExec(ctx context.Context, id string, size process.WinSize) error {
@@ -180,29 +191,29 @@ func (x *Commands) ResizeExec(ctx context.Context, id string, size process.WinSi
 	return nil
 }
 
-// ExecStart is how a command is run.
-type ExecStart struct {
+// Start is how a command is run.
+type Start struct {
 	Detach     bool
 	Rows, Cols uint16 // of its terminal; 0 = as it was made
 }
 
 // BeginExec says that a command is about to be run, and how it was made. It can be run once.
-func (x *Commands) BeginExec(ctx context.Context, id string, o ExecStart) (ExecDetail, error) {
+func (x *Commands) BeginExec(ctx context.Context, id string, o Start) (Detail, error) {
 	one, err := x.get(id)
 	if err != nil {
-		return ExecDetail{}, err
+		return Detail{}, err
 	}
 	c, err := inventory.ByID(ctx, x.drivers, one.detail.Container)
 	if err != nil {
-		return ExecDetail{}, err
+		return Detail{}, err
 	}
 	if err := canExec(c); err != nil {
-		return ExecDetail{}, err
+		return Detail{}, err
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if one.begun {
-		return ExecDetail{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf("exec %s has been run already", id))
+		return Detail{}, errdefs.With(errdefs.ErrConflict, fmt.Errorf("exec %s has been run already", id))
 	}
 	one.begun, one.detail.Running = true, true
 	if o.Rows != 0 && o.Cols != 0 {
@@ -218,14 +229,14 @@ func (x *Commands) RunExec(ctx context.Context, id string, detach bool, streams 
 	if err != nil {
 		return err
 	}
-	leave := x.turns.Enter()
+	leave := x.enter()
 	w := one.detail
 	p := runtime.Process{
 		Args: w.Args, Env: w.Env, Cwd: w.Cwd, User: w.User, Terminal: w.TTY, Privileged: w.Privileged, Rows: w.Rows, Cols: w.Cols, Detach: detach,
-		Started: func(pid int) { x.noteExec(one, func(d *ExecDetail) { d.Pid = pid }) },
+		Started: func(pid int) { x.noteExec(one, func(d *Detail) { d.Pid = pid }) },
 	}
 	end := func(exit process.Exit) {
-		x.noteExec(one, func(d *ExecDetail) { d.Running, d.Exit = false, &exit })
+		x.noteExec(one, func(d *Detail) { d.Running, d.Exit = false, &exit })
 		leave()
 	}
 	failed := func(err error) error {
@@ -244,7 +255,7 @@ func (x *Commands) RunExec(ctx context.Context, id string, detach bool, streams 
 	}
 	// It is the daemon's: a caller that goes takes its streams along, not the process.
 	done := make(chan error, 1)
-	x.keep.Go(func() {
+	x.run(func() {
 		exit, err := x.drivers.Containers.Exec(x.life, w.Container, p, streams)
 		var start *runtime.StartError
 		if errors.As(err, &start) || err != nil && exit == (process.Exit{}) {
@@ -271,7 +282,7 @@ func execCode(err error) int {
 	return 126
 }
 
-func (x *Commands) noteExec(one *oneExec, note func(*ExecDetail)) {
+func (x *Commands) noteExec(one *command, note func(*Detail)) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	note(&one.detail)
