@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -85,6 +86,52 @@ func TestEveryKillIsToldAlike(t *testing.T) {
 				b.mu.Unlock()
 				b.same("told", strings.Join(told, "\n"), fmt.Sprintf("working Killing %[1]s \"\"\ndone Killed %[1]s \"\"", tt.signal))
 			})
+		})
+	}
+}
+
+// TestTheEndIsToldBeforeTheStop: of whatever ends a container, the signal is told first, then its end, then that it was stopped, which a kill does not tell. So docker does.
+func TestTheEndIsToldBeforeTheStop(t *testing.T) {
+	const stop, kill = "Stopping Exited Stopped", "Killing Exited"
+	hup := single.StopOptions{Signal: "HUP"}
+	for name, tt := range map[string]struct {
+		do   func(b *bench) error
+		want string
+	}{
+		"stop":    {func(b *bench) error { return b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{}, nil) }, stop},
+		"down":    {func(b *bench) error { return b.engine.Down(b.Context(), "shop", ask.DownOptions{}, nil) }, stop},
+		"restart": {func(b *bench) error { return b.engine.Restart(b.Context(), "shop", ask.ServiceOptions{}, nil) }, stop},
+		"kill":    {func(b *bench) error { return b.engine.Kill(b.Context(), "shop", ask.ServiceOptions{}, nil) }, kill},
+		"stop of one": {func(b *bench) error {
+			_, err := b.engine.Single().Stop(b.Context(), "shop-web-1", single.StopOptions{})
+			return err
+		}, stop},
+		"stop of one, by HUP": {func(b *bench) error { _, err := b.engine.Single().Stop(b.Context(), "shop-web-1", hup); return err }, stop},
+		"kill of one":         {func(b *bench) error { return b.engine.Single().Kill(b.Context(), "shop-web-1", "") }, kill},
+		"rm --force of one": {func(b *bench) error {
+			return b.engine.Single().Remove(b.Context(), "shop-web-1", single.RemoveOptions{Force: true})
+		}, kill},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 20 { // who tells of the end does it beside whoever stops it
+				run(t, func(b *bench) {
+					b.up(project(service("web")), ask.UpOptions{})
+					b.listen()
+					if err := tt.do(b); err != nil {
+						b.Error(err)
+					}
+					synctest.Wait()
+					b.mu.Lock()
+					defer b.mu.Unlock()
+					var told []string
+					for _, ev := range b.events {
+						if slices.Contains([]string{"Killing", "Stopping", "Exited", "Stopped"}, ev.Text) && ev.Name == "shop-web-1" {
+							told = append(told, ev.Text)
+						}
+					}
+					b.same("told", strings.Join(told, " "), tt.want)
+				})
+			}
 		})
 	}
 }

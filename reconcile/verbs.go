@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -81,8 +80,7 @@ func (e *Engine) Kill(ctx context.Context, project string, o ask.ServiceOptions,
 		} else if err != nil || sig != unix.SIGKILL {
 			return err
 		}
-		zero := time.Duration(0)
-		if err := e.keep.StopOnly(ctx, c, &zero, nil); err != nil {
+		if err := e.keep.FinishKill(ctx, c); err != nil {
 			return err
 		}
 		return e.dropOneOff(ctx, c, sink)

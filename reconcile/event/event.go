@@ -18,7 +18,7 @@ type Event struct {
 	Total    int64     `json:"total,omitempty"`
 	Output   []byte    `json:"output,omitempty"`   // of a step of a build, which Detail names
 	Exit     *int      `json:"exit,omitempty"`     // Text Exited
-	Signal   string    `json:"signal,omitempty"`   // Text Killing or Killed: its name
+	Signal   string    `json:"signal,omitempty"`   // Text Stopping, Killing or Killed: its name, "" = one of those that have none
 	ByPolicy bool      `json:"byPolicy,omitempty"` // Text Restarted: nobody has asked for it
 	Awaited  bool      `json:"awaited,omitempty"`  // somebody has waited for it: it says what there is, and not that it has come about
 }

@@ -7,7 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/stackrun/stack/internal/errdefs"
+	"github.com/stackrun/stack/internal/signals"
 	"github.com/stackrun/stack/reconcile/bundle"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/health"
@@ -50,6 +53,16 @@ type Container struct {
 
 // Alive says whether c has processes, which may be frozen.
 func (c *Container) Alive() bool { return c.Status == runtime.Running || c.Status == runtime.Paused }
+
+// StopSignal is what a stop of c sends.
+func (c *Container) StopSignal() unix.Signal {
+	if c.Config != nil && c.Config.StopSignal != "" {
+		if own, err := signals.Parse(c.Config.StopSignal); err == nil {
+			return own
+		}
+	}
+	return unix.SIGTERM
+}
 
 // Replica is the replica that c is.
 func (c *Container) Replica() plan.ID { return plan.Container(c.Service, c.Number) }

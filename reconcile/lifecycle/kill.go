@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -47,7 +46,7 @@ func (k *Keeper) KillAndRemove(ctx context.Context, c *inventory.Container, volu
 		if c.Alive() {
 			// Ahead of who stops it and waits.
 			if err = k.Kill(ctx, c, unix.SIGKILL, sink); err == nil {
-				err = k.StopOnly(ctx, c, new(time.Duration), sink)
+				err = k.FinishKill(ctx, c)
 			}
 			if err != nil && !inventory.RunsNoMore(err) {
 				return err
@@ -64,6 +63,6 @@ func (k *Keeper) KillAndRemove(ctx context.Context, c *inventory.Container, volu
 			break
 		}
 	}
-	k.Group.Told(c.ID) // that it has ended, before that it is gone
+	k.Group.Told(c.ID) // that it has ended, also by itself, before that it is gone
 	return k.Remove(ctx, c, volumes, sink)
 }

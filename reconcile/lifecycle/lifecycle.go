@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/chronicle"
 	"github.com/stackrun/stack/reconcile/event"
@@ -109,12 +111,70 @@ func (k *Keeper) Stop(ctx context.Context, c *inventory.Container, timeout *time
 
 // StopOnly is Stop without hooks. One that has gone meanwhile, with its end say, is one that does not run.
 func (k *Keeper) StopOnly(ctx context.Context, c *inventory.Container, timeout *time.Duration, sink event.Sink) error {
+	sig := c.StopSignal()
+	if timeout != nil && *timeout == 0 {
+		sig = unix.SIGKILL
+	}
+	return k.tellStop(c, sig, sink, func(begun func()) error { return k.end(ctx, c, timeout, begun) })
+}
+
+// StopBy is StopOnly by another signal than the container's own. What has not ended after grace is killed; nil = the container's own.
+func (k *Keeper) StopBy(ctx context.Context, c *inventory.Container, sig unix.Signal, grace *time.Duration, sink event.Sink) error {
+	return k.tellStop(c, sig, sink, func(begun func()) error {
+		begun()
+		k.Group.Stop(c.ID)
+		if err := k.drivers.Containers.Kill(ctx, c.ID, sig); err != nil && !inventory.RunsNoMore(err) {
+			return fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.Name, wording.Cause(err, c.ID, c.Name))
+		}
+		if grace == nil {
+			own := UnaskedGrace
+			if c.Config != nil && c.Config.StopGrace > 0 {
+				own = c.Config.StopGrace
+			}
+			grace = &own
+		}
+		bounded, cancel := context.WithTimeout(ctx, *grace)
+		_, _ = k.drivers.Containers.Wait(bounded, c.ID) // what has not ended by then is killed
+		cancel()
+		return k.FinishKill(ctx, c)
+	})
+}
+
+// tellStop tells of a stop of c by sig, which stop does: it calls begun when it begins to, and when it returns the end has been told.
+func (k *Keeper) tellStop(c *inventory.Container, sig unix.Signal, sink event.Sink, stop func(begun func()) error) error {
+	err := stop(func() {
+		ev := c.Event(event.Working, "Stopping", "")
+		ev.Signal = unix.SignalName(sig)
+		k.hub.Say(sink, ev)
+	})
+	if err != nil {
+		k.hub.Say(sink, c.Event(event.Failed, "Error", err.Error()))
+		return err
+	}
+	k.hub.Say(sink, c.Event(event.Done, "Stopped", ""))
+	return nil
+}
+
+// FinishKill waits for the end of c after a Kill with SIGKILL, which has told of it, and takes its sandbox down.
+func (k *Keeper) FinishKill(ctx context.Context, c *inventory.Container) error {
+	return k.end(ctx, c, new(time.Duration), func() {})
+}
+
+// end ends the run of c, calling begun when it begins to, and takes its sandbox down. That it has ended has been told when it returns.
+func (k *Keeper) end(ctx context.Context, c *inventory.Container, timeout *time.Duration, begun func()) error {
 	unlock, err := k.Locks.Lock(ctx, c.ID)
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	k.hub.Say(sink, c.Event(event.Working, "Stopping", ""))
+	err = k.endLocked(ctx, c, timeout, begun)
+	unlock()
+	k.Group.Told(c.ID)
+	return err
+}
+
+// endLocked is end until there is nothing to be done. Precondition: the container's lock is held.
+func (k *Keeper) endLocked(ctx context.Context, c *inventory.Container, timeout *time.Duration, begun func()) error {
+	begun()
 	k.Group.Stop(c.ID)
 	grace := time.Duration(-1)
 	if timeout != nil {
@@ -125,16 +185,9 @@ func (k *Keeper) StopOnly(ctx context.Context, c *inventory.Container, timeout *
 	case err == nil:
 		k.Group.Stopped(c.ID, *inventory.ExitOf(&exit))
 	case !errors.Is(err, errdefs.ErrNotFound): // else whoever waits for its end tells of it
-		err = fmt.Errorf("cannot stop container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
-		k.hub.Say(sink, c.Event(event.Failed, "Error", err.Error()))
-		return err
+		return fmt.Errorf("cannot stop container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
-	if err := k.teardown(context.WithoutCancel(ctx), c); err != nil {
-		k.hub.Say(sink, c.Event(event.Failed, "Error", err.Error()))
-		return err
-	}
-	k.hub.Say(sink, c.Event(event.Done, "Stopped", ""))
-	return nil
+	return k.teardown(context.WithoutCancel(ctx), c)
 }
 
 func (k *Keeper) teardown(ctx context.Context, c *inventory.Container) error {

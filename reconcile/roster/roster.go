@@ -3,15 +3,11 @@
 package roster
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/stackrun/stack/internal/objectid"
-	"github.com/stackrun/stack/internal/signals"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/wording"
@@ -32,14 +28,9 @@ func Of(c *inventory.Container) Entry {
 
 // Actor is c for its events, some of which come when it is gone.
 func Actor(c *inventory.Container) *event.Actor {
-	a := &event.Actor{ID: c.ID, Image: c.Spec.Image, Labels: c.Labels, StopSignal: unix.SIGTERM}
+	a := &event.Actor{ID: c.ID, Image: c.Spec.Image, Labels: c.Labels, StopSignal: c.StopSignal()}
 	if c.Alone != nil {
 		a.Labels = c.Alone.Labels
-	}
-	if c.Config != nil {
-		if sig, err := signals.Parse(cmp.Or(c.Config.StopSignal, "SIGTERM")); err == nil {
-			a.StopSignal = sig
-		}
 	}
 	return a
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/stackrun/stack/internal/signals"
 	"github.com/stackrun/stack/reconcile/event"
 	"github.com/stackrun/stack/reconcile/inventory"
-	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/standalone"
 	"github.com/stackrun/stack/reconcile/supervise"
@@ -186,22 +185,7 @@ func (cs *Containers) stopAs(ctx context.Context, c *inventory.Container, o Stop
 	if err := cs.keep.PreStop(ctx, c, nil); err != nil {
 		return fmt.Errorf("cannot stop container %s: %w", c.Name, err)
 	}
-	cs.group.Stop(c.ID)
-	if err := cs.drivers.Containers.Kill(ctx, c.ID, sig); err != nil && !inventory.RunsNoMore(err) {
-		return fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.Name, wording.Cause(err, c.ID, c.Name))
-	}
-	if grace == nil {
-		own := lifecycle.UnaskedGrace
-		if c.Config != nil && c.Config.StopGrace > 0 {
-			own = c.Config.StopGrace
-		}
-		grace = &own
-	}
-	bounded, cancel := context.WithTimeout(ctx, *grace)
-	_, _ = cs.drivers.Containers.Wait(bounded, c.ID) // what has not ended by then is killed
-	cancel()
-	zero := time.Duration(0)
-	return cs.keep.StopOnly(ctx, c, &zero, nil)
+	return cs.keep.StopBy(ctx, c, sig, grace, nil)
 }
 
 // Restart stops a container that runs, and starts it.
@@ -272,12 +256,7 @@ func (cs *Containers) Kill(ctx context.Context, ref, signal string) error {
 	if err != nil {
 		return err
 	}
-	stops := unix.SIGTERM
-	if c.Config != nil && c.Config.StopSignal != "" {
-		if own, err := signals.Parse(c.Config.StopSignal); err == nil {
-			stops = own
-		}
-	}
+	stops := c.StopSignal()
 	if !c.Alive() {
 		if sig != unix.SIGKILL && sig != stops || !cs.keep.RunsOn(c) {
 			return errdefs.With(errdefs.ErrConflict, fmt.Errorf("cannot kill container %s: it is not running", c.Name))
@@ -299,8 +278,7 @@ func (cs *Containers) Kill(ctx context.Context, ref, signal string) error {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	zero := time.Duration(0)
-	if err := cs.keep.StopOnly(ctx, c, &zero, nil); err != nil {
+	if err := cs.keep.FinishKill(ctx, c); err != nil {
 		return err
 	}
 	return cs.dropWithEnd(ctx, c)

@@ -13,16 +13,12 @@ import (
 
 // teller says what the engine tells in docker's words, of which there may be several for one of ours, or none.
 type teller struct {
-	actor  func(event.Event) event.Actor
-	begun  map[string]time.Time // when containers were started, by id
-	killed map[string]bool      // containers that have been told to be killed: the stop that follows is that
-	said   map[string]bool      // containers whose signal was told when it was about to be sent
-	dying  map[string]bool      // containers that are being stopped, whose end has not been told
-	late   map[string]bool      // of these, those that have been stopped: that is told after their end, which others tell
+	actor func(event.Event) event.Actor
+	begun map[string]time.Time // when containers were started, by id
 }
 
 func newTeller(actor func(event.Event) event.Actor) *teller {
-	return &teller{actor: actor, begun: map[string]time.Time{}, killed: map[string]bool{}, said: map[string]bool{}, dying: map[string]bool{}, late: map[string]bool{}}
+	return &teller{actor: actor, begun: map[string]time.Time{}}
 }
 
 // tell is ev in docker's words, in their order.
@@ -65,70 +61,23 @@ func word(ev event.Event, words map[string]events.Action) []events.Action {
 	return nil
 }
 
-// container: what docker tells of a stop is that a signal was sent, that the container died, and that it was stopped; of a restart by a user all that, the start and the restart; of
-// a restart by its policy the start.
+// container: what docker tells of a stop is that a signal was sent, that the container died, and that it was stopped; of a kill the first two; of a restart by a user all that, the start and
+// the restart; of a restart by its policy the start.
 func (t *teller) container(ev event.Event) []events.Action {
-	actions := t.actions(ev)
-	if !t.late[ev.ID] || ev.Text == "Stopped" {
-		return actions
-	}
-	delete(t.late, ev.ID)
-	if ev.Text == "Exited" {
-		return append(actions, events.ActionStop)
-	}
-	return append([]events.Action{events.ActionStop}, actions...) // its end was told before it was stopped
-}
-
-// actions are those of ev by itself.
-func (t *teller) actions(ev event.Event) []events.Action {
 	switch {
-	case ev.Phase == event.Done && ev.Text == "Exited":
-		delete(t.dying, ev.ID)
 	case ev.Phase == event.Working && (ev.Text == "Stopping" || ev.Text == "Killing"):
-		t.dying[ev.ID] = true
-	}
-	switch {
-	case ev.Phase == event.Working && ev.Text == "Stopping" && !t.killed[ev.ID]:
-		return []events.Action{events.ActionKill}
-	case ev.Phase == event.Working && ev.Text == "Killing":
-		t.said[ev.ID] = true
-		if t.killed[ev.ID] {
-			return nil // once more
-		}
-		t.killed[ev.ID] = signal(ev, unix.SIGKILL) == unix.SIGKILL
 		return []events.Action{events.ActionKill}
 	case ev.Text == "Unhealthy":
 		return []events.Action{events.ActionHealthStatusUnhealthy}
-	case ev.Phase == event.Failed && t.said[ev.ID]:
-		delete(t.said, ev.ID)
-		delete(t.killed, ev.ID)
-		return nil
 	case ev.Phase != event.Done:
 		return nil
 	}
 	switch ev.Text {
-	case "Killed":
-		if t.said[ev.ID] {
-			delete(t.said, ev.ID)
-			return nil
-		}
-		t.killed[ev.ID] = signal(ev, unix.SIGKILL) == unix.SIGKILL
-		return []events.Action{events.ActionKill}
-	case "Stopped":
-		if t.killed[ev.ID] {
-			delete(t.killed, ev.ID)
-			return nil
-		}
-		if t.dying[ev.ID] {
-			t.late[ev.ID] = true
-			return nil
-		}
-		return []events.Action{events.ActionStop}
 	case "Started":
-		t.started(ev)
+		t.begun[ev.ID] = ev.Time
 		return []events.Action{events.ActionStart}
 	case "Restarted":
-		t.started(ev)
+		t.begun[ev.ID] = ev.Time
 		if ev.ByPolicy {
 			return []events.Action{events.ActionStart}
 		}
@@ -136,15 +85,8 @@ func (t *teller) actions(ev event.Event) []events.Action {
 	}
 	return word(ev, map[string]events.Action{
 		"Created": events.ActionCreate, "Exited": events.ActionDie, "Removed": events.ActionDestroy, "Paused": events.ActionPause, "Unpaused": events.ActionUnPause,
-		"Renamed": events.ActionRename, "Updated": events.ActionUpdate, "Healthy": events.ActionHealthStatusHealthy,
+		"Stopped": events.ActionStop, "Renamed": events.ActionRename, "Updated": events.ActionUpdate, "Healthy": events.ActionHealthStatusHealthy,
 	})
-}
-
-func (t *teller) started(ev event.Event) {
-	delete(t.said, ev.ID)
-	delete(t.killed, ev.ID)
-	delete(t.dying, ev.ID)
-	t.begun[ev.ID] = ev.Time
 }
 
 // attributes fills in docker's, over the labels of a container.

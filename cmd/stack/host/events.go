@@ -106,17 +106,18 @@ type eventRow struct {
 
 // dockerWords are docker's for what our events say.
 var dockerWords = map[string]string{
-	"Created": "create", "Started": "start", "Exited": "die", "Stopped": "stop", "Killed": "kill", "Restarted": "restart", "Removed": "destroy", "Paused": "pause", "Unpaused": "unpause",
+	"Created": "create", "Started": "start", "Exited": "die", "Stopped": "stop", "Stopping": "kill", "Killing": "kill", "Restarted": "restart", "Removed": "destroy", "Paused": "pause", "Unpaused": "unpause",
 	"Healthy": "health_status: healthy", "Unhealthy": "health_status: unhealthy", "Pulled": "pull", "Loaded": "load", "Pushed": "push", "Tagged": "tag", "Untagged": "untag", "Deleted": "delete", "Imported": "import",
 }
 
 // eventLine is e as a line; false for what only tells that something is being done or waited for.
 func eventLine(e event.Event) (eventRow, bool) {
-	if e.Phase == event.Working && !e.Announces() {
+	signalled := e.Text == "Stopping" || e.Text == "Killing"
+	if e.Phase == event.Working && !e.Announces() && !signalled {
 		return eventRow{}, false
 	}
-	if e.Awaited || e.Phase == event.Done && e.Text == "Running" {
-		return eventRow{}, false // nothing has happened to it
+	if e.Awaited || e.Phase == event.Done && (e.Text == "Running" || e.Text == "Killed") {
+		return eventRow{}, false // nothing has happened to it, or it has been told when the signal was about to be sent: before the end that comes of it
 	}
 	l := eventRow{at: e.Time, Time: e.Time.Format(time.RFC3339Nano), Type: e.Kind, Service: e.Service, ID: e.ID, Action: dockerWords[e.Text], Attributes: map[string]string{"name": e.Name}}
 	if l.Action == "" {

@@ -48,12 +48,15 @@ func TestDumpAsDot(t *testing.T) {
 func TestEventsHaveComposesForm(t *testing.T) {
 	code := 3
 	u := stacktest.NewPerson(t, &apitest.Engine{OnEvents: func(_ context.Context, _ string, o event.Window) <-chan event.Event {
-		ch := make(chan event.Event, 10)
+		ch := make(chan event.Event, 20)
 		for _, e := range []event.Event{
 			{Kind: "container", Name: "shop-web-1", ID: "f00d", Service: "web", Phase: event.Working, Text: "Creating"},
 			{Kind: "container", Name: "shop-web-1", ID: "f00d", Service: "web", Phase: event.Done, Text: "Created"},
 			{Kind: "container", Name: "shop-db-1", ID: "beef", Service: "db", Phase: event.Done, Text: "Exited", Exit: &code},
+			{Kind: "container", Name: "shop-web-1", ID: "f00d", Service: "web", Phase: event.Working, Text: "Killing", Signal: "SIGHUP"},
 			{Kind: "container", Name: "shop-web-1", ID: "f00d", Service: "web", Phase: event.Done, Text: "Killed", Signal: "SIGHUP"},
+			{Kind: "container", Name: "shop-web-1", ID: "f00d", Service: "web", Phase: event.Working, Text: "Stopping", Signal: "SIGTERM"},
+			{Kind: "container", Name: "shop-web-1", ID: "f00d", Service: "web", Phase: event.Done, Text: "Stopped"},
 			{Kind: "container", Name: "shop-web-1", Service: "web", Phase: event.Working, Text: "Recreate", Detail: `image: "a" -> "b"`},
 			{Kind: "network", Name: "shop_default", Phase: event.Done, Text: "Created"},
 			{Kind: "container", Name: "shop-web-1", Service: "web", Phase: event.Done, Text: "Healthy", Awaited: true},
@@ -68,6 +71,8 @@ func TestEventsHaveComposesForm(t *testing.T) {
 	if want := `2026-01-02 12:00:00.001000 container create f00d (name=shop-web-1)
 2026-01-02 12:00:00.001000 container die beef (exitCode=3, name=shop-db-1)
 2026-01-02 12:00:00.001000 container kill f00d (name=shop-web-1, signal=1)
+2026-01-02 12:00:00.001000 container kill f00d (name=shop-web-1, signal=15)
+2026-01-02 12:00:00.001000 container stop f00d (name=shop-web-1)
 2026-01-02 12:00:00.001000 container recreate shop-web-1 (name=shop-web-1, reason=image: "a" -> "b")
 2026-01-02 12:00:00.001000 network create shop_default (name=shop_default)
 `; out != want {
