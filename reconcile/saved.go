@@ -134,6 +134,9 @@ func (e *Engine) Apply(ctx context.Context, file []byte, o ask.ApplyOptions, sin
 	if err != nil {
 		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot apply this plan: %w", err))
 	}
+	if o.Project != "" && o.Project != saved.Project.Name {
+		return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot apply this plan: it is of project %q, and -p asks for %q; make another with `stack -p %[2]s plan -o FILE`", saved.Project.Name, o.Project))
+	}
 	up := saved.Options
 	up.Command, up.Wait, up.WaitTimeout, up.Parallel = o.Command, o.Wait, o.WaitTimeout, o.Parallel
 	up.Offline = up.Offline || o.Offline

@@ -55,7 +55,11 @@ func TestApplyDoesWhatWasSaved(t *testing.T) {
 	run(t, func(b *bench) {
 		var first []byte
 		b.only(func() { first = b.save(everyKind("one"), ask.UpOptions{}) })
-		if err := b.engine.Apply(b.Context(), first, ask.ApplyOptions{Wait: true}, b.sink); err != nil {
+		var err error
+		if ops := b.changes(func() { err = b.engine.Apply(b.Context(), first, ask.ApplyOptions{Project: "other"}, b.sink) }); len(ops) > 0 || !errors.Is(err, errdefs.ErrInvalidArgument) || !strings.Contains(err.Error(), `of project "shop", and -p asks for "other"`) {
+			b.Errorf("as another's: %v, %v", ops, err)
+		}
+		if err := b.engine.Apply(b.Context(), first, ask.ApplyOptions{Project: "shop", Wait: true}, b.sink); err != nil {
 			b.Fatal(err)
 		}
 		if rows := b.rows("shop"); len(rows) != 5 || rows["shop-db-1"].Health != "healthy" {

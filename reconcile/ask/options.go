@@ -192,6 +192,7 @@ type FilesOptions struct {
 
 // ApplyOptions are what apply adds to a saved plan.
 type ApplyOptions struct {
+	Project     string // whose plan the user takes it for, "" = nobody has said: that of another is refused
 	Command     string // as typed, for the history
 	Wait        bool
 	WaitTimeout time.Duration

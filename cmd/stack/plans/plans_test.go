@@ -66,6 +66,9 @@ func TestPlanIsSavedAndApplied(t *testing.T) {
 	if code, out, errs := u.Args("plan", "-o", "-"); code != exitcode.Differs || out != "the plan" || !strings.Contains(errs, "shop-web-1") {
 		t.Errorf("plan -o -: %d, %q, %q", code, out, errs)
 	}
+	if code, _, errs := u.Args("-p", "other", "apply", path); code != 0 || errs != "" || asked.Project != "other" {
+		t.Errorf("apply of another's: %d, %q, %+v", code, errs, asked)
+	}
 	if code, _, errs := u.Args("apply", "--wait", "--wait-timeout", "7", path); code != 0 || errs != "" {
 		t.Errorf("apply: %d, %q", code, errs)
 	}
@@ -86,6 +89,12 @@ func TestPlanIsSavedAndApplied(t *testing.T) {
 		"apply " + filepath.Join(u.Dir, "bad"):  {Code: exitcode.Failed, Want: "cannot apply this plan: moved"},
 		"apply --wait-timeout 1 x":              {Code: exitcode.Failed, Want: "needs --wait"},
 		"apply --wait --wait-timeout -1 x":      {Code: exitcode.Failed, Want: "number of seconds"},
+		"-f compose.yaml apply x":               {Code: exitcode.Failed, Want: "cannot apply a plan with -f:"},
+		"--profile a apply x":                   {Code: exitcode.Failed, Want: "cannot apply a plan with --profile:"},
+		"--env-file e apply x":                  {Code: exitcode.Failed, Want: "cannot apply a plan with --env-file:"},
+		"--project-directory . apply x":         {Code: exitcode.Failed, Want: "cannot apply a plan with --project-directory:"},
+		"--isolated apply x":                    {Code: exitcode.Failed, Want: "cannot apply a plan with --isolated:"},
+		"--all-resources apply x":               {Code: exitcode.Failed, Want: "cannot apply a plan with --all-resources:"},
 		"plan -o " + u.Dir + "/nowhere/p.json":  {Code: exitcode.Differs, Want: "shop-web-1"}, // nothing to save: no place is needed
 		"--progress quiet plan -o /dev/null/no": {Code: exitcode.Differs, Want: "shop-web-1"},
 	})

@@ -1,6 +1,8 @@
 package root
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,7 +19,7 @@ the package bash-completion for it:
 
   source <(stack completion bash)`,
 		ValidArgs:   []string{"bash", "zsh", "fish"},
-		Args:        cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args:        cobra.MatchAll(cli.Arguments(1, 1), knownShell),
 		Annotations: map[string]string{cli.NoProject: "true"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			root := cmd.Root()
@@ -30,6 +32,14 @@ the package bash-completion for it:
 			return root.GenFishCompletion(run.Out, true)
 		},
 	}
+}
+
+// knownShell is cobra's OnlyValidArgs in words that say what there is.
+func knownShell(cmd *cobra.Command, args []string) error {
+	if !slices.Contains(cmd.ValidArgs, args[0]) {
+		return fmt.Errorf("cannot complete for %q: expected bash, zsh or fish", args[0])
+	}
+	return nil
 }
 
 // completeServices makes shells complete the file's services where a verb takes them, instead of the names of files.
