@@ -162,6 +162,28 @@ func TestPreStartThatFails(t *testing.T) {
 	})
 }
 
+// TestPreStartThatFailsOfAOneOff: nothing of the one-off has run, and it goes with its steps.
+func TestPreStartThatFailsOfAOneOff(t *testing.T) {
+	for _, o := range []ask.RunOptions{{}, {Remove: true}, {Detach: true}, {Detach: true, Remove: true}} {
+		run(t, func(b *bench) {
+			h := new(prepared)
+			h.on(b)
+			p := project(h.service())
+			b.up(p, ask.UpOptions{})
+			before := b.host.Left()
+			h.fail = map[string]int{"each": 17}
+			o.Service = "web"
+			if _, err := b.engine.Run(b.Context(), p, o, process.IO{}, nil); err == nil || !strings.Contains(err.Error(), "pre_start[1]") {
+				b.Errorf("%+v: %v", o, err)
+			}
+			synctest.Wait()
+			if left := b.host.Left(); !slices.Equal(left, before) {
+				b.Errorf("%+v: left: %v; before: %v", o, left, before)
+			}
+		})
+	}
+}
+
 // TestPreStartThatFailsOfWhatRan: the up that made a container anew has failed by a step, which nobody runs again behind the back of who has seen it.
 func TestPreStartThatFailsOfWhatRan(t *testing.T) {
 	run(t, func(b *bench) {

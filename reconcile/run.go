@@ -152,7 +152,7 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 	if err != nil {
 		return nil, err
 	}
-	if err := e.beforeRun(ctx, p, c, do, o, sink); err != nil {
+	if err := e.beforeRun(ctx, p, c, do, sink); err != nil {
 		return nil, err
 	}
 	// From here on the terminal is the container's: whoever shows progress ends it at this event.
@@ -160,9 +160,9 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 	return c, nil
 }
 
-// beforeRun runs the pre_start of a one-off: what is done once for the service only when nothing of that runs. When it fails the one-off goes, as it
-// does when its start fails.
-func (e *Engine) beforeRun(ctx context.Context, p *spec.Project, c *inventory.Container, do *performer.Performer, o ask.RunOptions, sink event.Sink) error {
+// beforeRun runs the pre_start of a one-off: what is done once for the service only when nothing of that runs. When it fails the one-off goes, with --rm
+// and without, as it does when its start fails: nothing of itself has run.
+func (e *Engine) beforeRun(ctx context.Context, p *spec.Project, c *inventory.Container, do *performer.Performer, sink event.Sink) error {
 	if len(c.Spec.PreStart) == 0 {
 		return nil
 	}
@@ -177,7 +177,7 @@ func (e *Engine) beforeRun(ctx context.Context, p *spec.Project, c *inventory.Co
 	if hook := (*lifecycle.HookError)(nil); errors.As(err, &hook) {
 		place += "." + hook.Key
 	}
-	return errors.Join(position.At(p, spec.Path(place), disk.Advised(err, e.roots)), e.discard(ctx, c, o.Remove || ctx.Err() != nil))
+	return errors.Join(position.At(p, spec.Path(place), disk.Advised(err, e.roots)), e.discard(ctx, c, true))
 }
 
 // checkShared refuses a one-off in a pid namespace in which somebody may look into every process, or in which it itself may while others are
