@@ -53,8 +53,13 @@ func (d *decoder) endpoints(n *tree.Node) map[string]*Endpoint {
 	return out
 }
 
+// address is one of the version that is asked for, "" for an empty text: a file writes it for a variable, and docker compose takes one that is not set for any address.
 func (d *decoder) address(n *tree.Node, v4 bool) string {
-	a, err := netip.ParseAddr(d.str(n))
+	s := d.str(n)
+	if s == "" {
+		return ""
+	}
+	a, err := netip.ParseAddr(s)
 	if err != nil || a.Is4() != v4 {
 		what := "an IPv6"
 		if v4 {
@@ -108,7 +113,11 @@ func dedup(list []string) []string {
 }
 
 func (d *decoder) mac(n *tree.Node) string {
-	hw, err := net.ParseMAC(d.str(n))
+	s := d.str(n)
+	if s == "" {
+		return ""
+	}
+	hw, err := net.ParseMAC(s)
 	if err != nil || len(hw) != 6 {
 		d.unfit(n, fmt.Sprintf("%q is not a MAC address", n.Value), "write six bytes, such as 02:42:ac:11:00:02")
 		return n.Value
@@ -122,7 +131,10 @@ func (d *decoder) mac(n *tree.Node) string {
 func (d *decoder) interfaceName(n *tree.Node) string {
 	s := d.str(n)
 	// IFNAMSIZ is 16 with the final zero; the kernel refuses / : and blanks.
-	if s == "" || len(s) > 15 || strings.ContainsAny(s, "/: \t\n") || s == "." || s == ".." || s == "lo" {
+	if s == "" {
+		return ""
+	}
+	if len(s) > 15 || strings.ContainsAny(s, "/: \t\n") || s == "." || s == ".." || s == "lo" {
 		d.unfit(n, fmt.Sprintf("%q is not the name of an interface", s), "use at most 15 characters without /, : and blanks")
 	}
 	return s

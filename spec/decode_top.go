@@ -97,7 +97,11 @@ func (d *decoder) networkDriver(n *tree.Node) string {
 }
 
 func (d *decoder) prefix(n *tree.Node) string {
-	p, err := netip.ParsePrefix(d.str(n))
+	s := d.str(n)
+	if s == "" {
+		return ""
+	}
+	p, err := netip.ParsePrefix(s)
 	if err != nil {
 		d.unfit(n, fmt.Sprintf("%q is not a subnet", n.Value), "write ADDRESS/BITS, such as 10.5.0.0/24")
 		return n.Value
@@ -109,7 +113,11 @@ func (d *decoder) prefix(n *tree.Node) string {
 }
 
 func (d *decoder) anyAddress(n *tree.Node) string {
-	a, err := netip.ParseAddr(d.str(n))
+	s := d.str(n)
+	if s == "" {
+		return ""
+	}
+	a, err := netip.ParseAddr(s)
 	if err != nil {
 		d.unfit(n, fmt.Sprintf("%q is not an IP address", n.Value), "")
 		return n.Value
@@ -121,7 +129,7 @@ func (d *decoder) anyAddress(n *tree.Node) string {
 func (d *decoder) checkPool(n *tree.Node, p IPAMPool) {
 	subnet, err := netip.ParsePrefix(p.Subnet)
 	if err != nil {
-		if p.Subnet == "" && n.Get("subnet").IsNull() && (p.IPRange != "" || p.Gateway != "" || len(p.Aux) > 0) {
+		if p.Subnet == "" && (p.IPRange != "" || p.Gateway != "" || len(p.Aux) > 0) {
 			d.refuse(CodeMissing, n, n.Path+" has no subnet", "write subnet: ADDRESS/BITS")
 		}
 		return

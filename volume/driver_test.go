@@ -166,6 +166,7 @@ func TestDriverOptions(t *testing.T) {
 		{"tmpfs", Config{DriverOpts: map[string]string{"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}}, nil},
 		{"tmpfs with another option", Config{DriverOpts: map[string]string{"type": "tmpfs", "size": "1m"}}, errdefs.ErrNotSupported},
 		{"nfs without a type", Config{DriverOpts: map[string]string{"o": "addr=h", "device": ":/x"}}, errdefs.ErrNotSupported},
+		{"variables that are not set", Config{DriverOpts: map[string]string{"type": "", "o": "", "device": ""}}, nil},
 		{"another option", Config{DriverOpts: map[string]string{"size": "1"}}, errdefs.ErrNotSupported},
 		{"another driver", Config{Driver: "vieux/sshfs"}, errdefs.ErrNotSupported},
 	} {

@@ -43,6 +43,9 @@ func parseOptions(c Config) (options, error) {
 		}
 	}
 	kind, device := c.DriverOpts["type"], c.DriverOpts["device"]
+	if kind == "" && device == "" && c.DriverOpts["o"] == "" {
+		return options{}, nil // variables that are not set: docker's driver, too, mounts nothing without a type and a device
+	}
 	switch kind {
 	case "", "none", "bind":
 	case "tmpfs":
