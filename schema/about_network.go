@@ -13,7 +13,7 @@ var aboutNetwork = []Described{
 	{"services.*.networks.*.driver_opts", Options, "Options of the driver for this endpoint.", nil},
 	{"services.*.networks.*.priority", Int, "Networks with higher numbers are joined first.", nil},
 	{"services.*.networks.*.gw_priority", Int, "The network with the highest number has the default route.", nil},
-	{"services.*.network_mode", Hint, "Instead of networks: none, the host's, or another's by service:NAME or container:NAME.", []string{"none", "host", "bridge"}},
+	{"services.*.network_mode", Hint, "Instead of networks: none, the host's, another's by service:NAME or container:NAME, or the network of the host that has this name.", []string{"none", "host", "bridge"}},
 	{"services.*.mac_address", String, "The MAC address of the container on its only or first network.", nil},
 	{"services.*.ports", Ports, "Ports that are published on the host: [[IP:]HOST:]CONTAINER[/PROTOCOL] with ranges, or an object.", nil},
 	{"services.*.ports[].target", Int, "The port in the container.", nil},

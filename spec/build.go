@@ -185,7 +185,7 @@ func (d *decoder) link(s *draft) {
 			}
 		}
 		if !shared {
-			d.refuse(CodeConflict, l.node, fmt.Sprintf("service %q links to %q, and they share no network", s.Name, l.service), "put both on one network")
+			d.note(l.node, fmt.Sprintf("service %q links to %q, and they share no network", s.Name, l.service), "put both on one network")
 		}
 	}
 }

@@ -27,24 +27,35 @@ func (d *decoder) logging(n *tree.Node, l *Logging) {
 	if options == nil || options.Kind != tree.Mapping {
 		return
 	}
+	unsent := n.Get("driver") != nil && unsentLog(n.Get("driver").Value) // its options are told of with it
 	for _, p := range options.Pairs {
-		switch p.Key.Value {
-		case "max-size", "max-file":
+		switch {
+		case p.Key.Value == "max-size" || p.Key.Value == "max-file":
 			d.logLimit(p.Value, p.Key.Value)
+		case unsent:
 		default:
 			d.note(p.Key, fmt.Sprintf("%s: only max-size and max-file have an effect", p.Key.Path), "")
 		}
 	}
 }
 
-// unsentLogs are docker's drivers that send a log to a service with a protocol of its own. (etwlogs is for Windows.)
-var unsentLogs = []string{"awslogs", "gcplogs", "splunk"}
+// logDrivers are the drivers of logs that there are.
+func logDrivers() []string {
+	return append([]string{"json-file", "local", "none"}, logdriver.Names()...)
+}
+
+// unsentLog says whether driver sends a log where we do not: to a service with a protocol of its own (awslogs, gcplogs, splunk), or by a plugin of docker's engine
+// (loki), which may have any name. One that is near to the name of a driver that there is is a slip.
+func unsentLog(driver string) bool {
+	known := logDrivers()
+	return driver != "" && !slices.Contains(known, driver) && nearest(driver, known) == ""
+}
 
 // logDriver is the driver of a log. One that would send it where we do not is told of: the log is where logs finds it, as docker's is beside what is sent.
 func (d *decoder) logDriver(n *tree.Node) string {
 	s := d.str(n)
-	if !slices.Contains(unsentLogs, s) {
-		return d.anyOf(n, append([]string{"json-file", "local", "none"}, logdriver.Names()...)...)
+	if !unsentLog(s) {
+		return d.anyOf(n, logDrivers()...)
 	}
 	d.note(n, fmt.Sprintf("%s: no log is sent to %s: it is kept on this host", n.Path, s), "read it with stack logs")
 	if d.in.Purpose == ToRun {

@@ -144,11 +144,34 @@ func (d *decoder) networkMode(n *tree.Node) string {
 	s := d.str(n)
 	switch {
 	case s == "", s == "none", s == "host", s == "bridge", s == "default", ofService(s), ofContainer(s):
-		return s
-	default:
-		d.unfit(n, fmt.Sprintf("%q is not known", s), "use none, host, service:NAME or container:NAME, or list the network under networks")
+	case !keyName.MatchString(s):
+		d.unfit(n, fmt.Sprintf("%q is not known", s), "use none, host, service:NAME, container:NAME or the name of a network of this host")
 	}
 	return s
+}
+
+// joinByName puts s on the network whose name on the host is its network_mode, as docker's engine takes one that is no other word: one of this file, or one that is there.
+func (d *decoder) joinByName(s *draft) {
+	name, n := s.NetworkMode, s.node.Get("network_mode")
+	switch {
+	case name == "", name == "none", name == "host", ofService(name), ofContainer(name):
+		return
+	}
+	s.NetworkMode = ""
+	for _, key := range sortedKeys(d.project.Networks) {
+		network := d.project.Networks[key]
+		if network.Name == name && network.External || network.Name == isolatedName(name, d.in.Isolated) && !network.External {
+			s.Networks = map[string]*Endpoint{key: {}}
+			return
+		}
+	}
+	if own := d.project.Networks[name]; own != nil {
+		d.refuse(CodeConflict, n, fmt.Sprintf("%s: %q is a network of this file, whose name on the host is %s", n.Path, name, own.Name), "write networks: ["+name+"]")
+		return
+	}
+	d.project.Networks[name] = &Network{Key: name, Name: name, External: true}
+	d.source("networks."+name, n)
+	s.Networks = map[string]*Endpoint{name: {}}
 }
 
 // namespace takes one of the words, service:NAME or container:NAME.

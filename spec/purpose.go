@@ -142,13 +142,14 @@ func (d *decoder) settle() {
 		if len(s.DependsOn) == 0 {
 			s.DependsOn = nil
 		}
-		if s.NetworkMode == "bridge" {
+		if s.NetworkMode == "bridge" || s.NetworkMode == "default" {
 			n := s.node.Get("network_mode")
 			d.note(n, n.Path+": there is no bridge that projects share; the service joins the project's default network", "remove network_mode")
 			s.NetworkMode = ""
 			s.Networks = map[string]*Endpoint{"default": {}}
 			d.defaultNetwork()
 		}
+		d.joinByName(s)
 		if (s.NetworkMode == "none" || s.NetworkMode == "host") && len(s.Ports) > 0 {
 			why := "is on no network: nothing can reach its ports"
 			if s.NetworkMode == "host" {

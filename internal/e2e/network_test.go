@@ -317,8 +317,16 @@ services:
     command: [sleep, infinity]
     network_mode: service:guest
     hostname: named
+  by-name:
+    image: busybox
+    command: [sleep, infinity]
+    network_mode: modes-net
+networks:
+  default:
+    name: modes-net
 `)
 	p.up()
+	p.reaches("by-name", "owner", "owner\n")
 	equal(t, "none", p.sh("none", "ls /sys/class/net"), "lo")
 	contains(t, "host", p.sh("host", "cat /proc/net/dev"), "sb") // the bridges
 	p.reaches("guest", "127.0.0.1", "owner\n")
