@@ -22,6 +22,9 @@ import (
 // firstSafeFD is above every descriptor that a child of ours starts with, and those whose number says something of works, see package proto.
 const firstSafeFD = proto.FirstOtherFD
 
+// LeastFiles is how many files (RLIMIT_NOFILE) a process that has a Pool must be allowed to have open. What runs takes more.
+const LeastFiles = firstSafeFD + 1
+
 // monitorSlack is by how much the timers of a monitor may be late, but not those of the thread that makes containers, and of containers.
 const monitorSlack = 10 * time.Millisecond
 

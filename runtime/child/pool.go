@@ -50,8 +50,13 @@ const spareDelay = 10 * time.Millisecond
 // longer to get here.
 const answerTime = time.Millisecond
 
-// Open makes a pool of children that run the init program. fs.ErrNotExist when that is not embedded.
+// Open makes a pool of children that run the init program. fs.ErrNotExist when that is not embedded; an error that names the limit when this process may not have as many files open as that takes.
 func Open() (*Pool, error) {
+	var limit unix.Rlimit // the soft one is as the hard one: Go raises it
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err == nil && limit.Cur < LeastFiles {
+		return nil, fmt.Errorf("cannot start containers: the daemon may have only %d files open at once (RLIMIT_NOFILE), and it takes at least %d, for some are kept above those that containers begin with; raise the hard limit of who starts it (ulimit -Hn %[2]d, or LimitNOFILE= of its service)",
+			limit.Cur, LeastFiles)
+	}
 	program, err := initprog.Open()
 	if err != nil {
 		return nil, err

@@ -3,8 +3,11 @@ package child
 import (
 	"errors"
 	"io/fs"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/sandbox"
 )
@@ -23,6 +26,27 @@ func (s *Pool) waits(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Patience = d
+}
+
+// TestTooFewFiles: what is lacking is named, and what to do.
+func TestTooFewFiles(t *testing.T) {
+	var was unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Setrlimit(unix.RLIMIT_NOFILE, &was) //nolint:errcheck // it was so before
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: LeastFiles - 1, Max: was.Max}); err != nil {
+		t.Fatal(err)
+	}
+	p, err := Open()
+	if err == nil {
+		p.Close()
+	}
+	for _, want := range []string{"480 files", "RLIMIT_NOFILE", "at least 481", "ulimit -Hn 481", "LimitNOFILE"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %q", err, want)
+		}
+	}
 }
 
 // The spare ends when nobody takes it. Another is started when somebody connects or takes one child after the other, and not by a probe that comes now and then.

@@ -10,11 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/cmd/stack/doctor"
+	"github.com/stackrun/stack/runtime/child"
 )
 
 const (
 	littleSpace = 1 << 30   // bytes: an image or two
 	noSpace     = 100 << 20 // bytes
+	enoughFiles = 65536     // for some thousand containers
 )
 
 // checkRootDir looks at the filesystem that a root is on, or will be. The state root holds overlay's upper directories.
@@ -56,6 +58,19 @@ func checkRootDir(name, dir string, upper bool) doctor.Check {
 }
 
 func gigabytes(n int64) string { return fmt.Sprintf("%.1f GB", float64(n)/1e9) }
+
+// checkOpenFiles looks at the limit of this process, which a daemon that is started from here has too.
+func checkOpenFiles() doctor.Check {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return warning("open files", "", "getrlimit: %v", err)
+	}
+	if limit.Max < child.LeastFiles {
+		return missing("open files", fmt.Sprintf("run `ulimit -Hn %d` as root or log in with a higher limit, and give a service LimitNOFILE=", enoughFiles),
+			"a process may have %d at once (RLIMIT_NOFILE), and the daemon takes at least %d", limit.Max, child.LeastFiles)
+	}
+	return ok("open files", "a process may have %d at once", limit.Max)
+}
 
 // checkInotify: programs in containers that watch files share the host's limits.
 func checkInotify() doctor.Check {

@@ -18,7 +18,7 @@ func Run(r roots.Roots) []doctor.Check {
 		func() []doctor.Check {
 			return []doctor.Check{checkRootDir("state root", r.State, true), checkRootDir("run root", r.Run, false)}
 		},
-		one(checkInotify),
+		one(checkOpenFiles), one(checkInotify),
 	} {
 		all = append(all, probe()...)
 	}
