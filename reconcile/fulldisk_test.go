@@ -7,12 +7,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
+	"github.com/stackrun/stack/reconcile/plan"
+	"github.com/stackrun/stack/reconcile/single"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/proto"
 	"github.com/stackrun/stack/spec"
 )
 
@@ -121,4 +126,52 @@ func TestFailedRecreateKeepsWhatWasHandedOver(t *testing.T) {
 			b.Errorf("its volume was %v, it has %v", before, now.Mounts)
 		}
 	})
+}
+
+// TestAStartThatTheHostLacksSomethingForIsNoAttempt: a policy tries it again for as long as that lasts, each minute at least, however few attempts it has. A start that fails for what the container is
+// counts.
+func TestAStartThatTheHostLacksSomethingForIsNoAttempt(t *testing.T) {
+	failed := func(call string, errno unix.Errno) error {
+		return &runtime.StartError{Failure: &proto.Failure{Stage: "clone", Syscall: call, Errno: errno, ExitCode: 125}}
+	}
+	for name, tt := range map[string]struct {
+		fault error
+		ends  string
+	}{
+		"no namespace of its own":  {failed("unshare", unix.ENOSPC), "running"},
+		"no pid namespace":         {failed("clone3", unix.ENOSPC), "running"},
+		"no process":               {failed("clone3", unix.EAGAIN), "running"},
+		"no process for a monitor": {fmt.Errorf("cannot start the init program: %w", unix.EAGAIN), "running"},
+		"no open file":             {failed("open", unix.EMFILE), "running"},
+		"its tmpfs is full":        {failed("write", unix.ENOSPC), "exited"},
+		"no such program":          {failed("execve", unix.ENOENT), "exited"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(b *bench) {
+				var starts []time.Time
+				b.host.Program = func(runtime.Config) fake.Program {
+					switch starts = append(starts, time.Now()); {
+					case len(starts) == 1:
+						return fake.Program{For: time.Minute, Code: 1}
+					case time.Since(starts[0]) < time.Hour:
+						return fake.Program{StartError: tt.fault}
+					}
+					return fake.Program{}
+				}
+				// It belongs to no file, so that healing does not start it.
+				id, _, err := b.engine.Single().Create(b.Context(), single.Want{Name: "web", Spec: plan.Spec{Image: "app:1", NetworkMode: "none", Restart: plan.RestartPolicy{Name: "on-failure", MaxAttempts: 2}}})
+				b.must(err)
+				_, err = b.engine.Single().Start(b.Context(), id)
+				b.must(err)
+				time.Sleep(2 * time.Hour)
+				synctest.Wait()
+				b.same("state", b.state(id), tt.ends)
+				for i, at := range starts[1:] {
+					if apart := at.Sub(starts[i]); i > 0 && apart > time.Minute {
+						b.Errorf("start %d comes %s after the one before", i+2, apart)
+					}
+				}
+			})
+		})
+	}
 }

@@ -29,6 +29,7 @@ var differences = []string{
 	"`mem_limit: 1e9` is 10^9 bytes; docker compose takes a YAML float for 0, no limit.",
 	"`deploy.restart_policy` without `condition` is `any`, as the specification says; docker compose restarts nothing then.",
 	"A container that other hands kill or delete comes up again, unless `restart: \"no\"` is written, and an unhealthy one is restarted, at most five times in a row; docker leaves both. After a reboot what was up comes up ([why](adr/0040-healing-and-wishes.md)).",
+	"A restart that fails because the host has nothing left for it, room on a disk, processes, namespaces or open files, is none of the attempts of `on-failure:N`, and is tried again, less and less often but each minute at least; dockerd gives up a container whose restart fails ([why](adr/0083-what-runs-is-not-ended-for-nothing.md)).",
 	"uid, gid and mode of configs and secrets hold for `file` too, and a secret without them is 0444 of root; docker compose ignores them there, and gives what the host's file has ([why](adr/0005-configs-and-secrets.md)).",
 	"With `--isolated` (`STACK_ISOLATED=1`) `name`, `container_name`, `name` of networks and volumes that are not external, and `image` of what is built get a hash of the directory at their end; docker compose has nothing like it ([why](adr/0074-the-same-project-twice.md)).",
 	"A host port that two services of one file publish is refused before anything is made, not when the second container starts.",

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/inventory"
+	"github.com/stackrun/stack/runtime"
 )
 
 // Reserve makes certain, as far as can be known, that container id can be started again once it was stopped: what it mounts of the host is there or may be made, and the disk has
@@ -50,5 +52,10 @@ func (k *Keeper) keepRoom(c *inventory.Container) {
 	})
 }
 
-// noRoom says whether err, of a start, is that the host has no room for what is recorded of it.
-func noRoom(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
+// noRoom says whether err, of a start, is that the host has nothing left of what it takes: room on a disk for what is recorded of it, processes, namespaces, open files.
+func noRoom(err error) bool {
+	if start := (*runtime.StartError)(nil); errors.As(err, &start) {
+		return start.HostLacks()
+	}
+	return slices.ContainsFunc([]error{unix.ENOSPC, unix.EDQUOT, unix.EMFILE, unix.ENFILE, unix.EAGAIN}, func(lack error) bool { return errors.Is(err, lack) })
+}

@@ -28,7 +28,8 @@ type Runner interface {
 // ErrPaused is a Probe's of a container that somebody has paused.
 var ErrPaused = errors.New("the container is paused")
 
-// ErrNoRoom is a Restart's for which the host has no room. It is tried again, and is none of the attempts that the container has.
+// ErrNoRoom is a Restart's for which the host has no room, or nothing left of what else it takes. It is tried again, less and less often but each minute at least, and is none of the
+// attempts that the container has.
 var ErrNoRoom = errors.New("the host has no room")
 
 // Change names what has happened.

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/stackrun/stack/internal/rawfd"
 	"github.com/stackrun/stack/runtime/proto"
@@ -20,6 +23,18 @@ type StartError struct {
 
 func (e *StartError) Error() string {
 	return fmt.Sprintf("cannot start container %.12s: %s", e.ID, e.Failure.Error())
+}
+
+// HostLacks says that nothing is the matter with the container: the host had no process, no namespace or no open file left for it. By clone(2), namespaces(7) (a limit of /proc/sys/user is
+// ENOSPC, EUSERS before Linux 4.9) and open(2). Another call of the start with one of these errors is about what the container asks for, as a tmpfs of its own that is full.
+func (e *StartError) HostLacks() bool {
+	switch e.Failure.Errno {
+	case unix.EMFILE, unix.ENFILE:
+		return true
+	case unix.ENOSPC, unix.EUSERS, unix.EAGAIN, unix.ENOMEM:
+		return slices.Contains([]string{"clone", "clone3", "unshare"}, e.Failure.Syscall)
+	}
+	return false
 }
 
 // Started is what a monitor tells of what it has started.
