@@ -20,6 +20,7 @@ import (
 	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/loop"
 	"github.com/stackrun/stack/reconcile/naming"
+	"github.com/stackrun/stack/reconcile/oneoff"
 	"github.com/stackrun/stack/reconcile/output"
 	"github.com/stackrun/stack/reconcile/performer"
 	"github.com/stackrun/stack/reconcile/planning"
@@ -62,6 +63,7 @@ type Options struct {
 type Engine struct {
 	*access.Access    // of the containers of services
 	*errand.Errands   // start, stop, restart
+	*oneoff.Runner    // run
 	*removal.Remover  // of projects
 	*snapshot.Archive // of volumes
 
@@ -148,6 +150,9 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	e.Errands = errand.New(errand.Options{Drivers: d, Loop: e.loop, Wishes: e.wishes, Kit: e.kit, Keep: e.keep, Waits: e.waits, Memory: e.memory, Look: e.preflight})
 	e.Access = access.New(d, e.hub, e.log, e.keep, e.loop)
 	e.Archive = snapshot.New(snapshot.Options{Drivers: d, Hub: e.hub, Loop: e.loop, Wishes: e.wishes, Keep: e.keep, Errands: e.Errands, Lists: e.Access})
+	e.Runner = oneoff.New(oneoff.Options{
+		Drivers: d, Roots: opt.Roots, Hub: e.hub, Loop: e.loop, Planner: e.planner, Preflight: e.preflight, Images: e.images, Kit: e.kit, Keep: e.keep, Up: upper{e},
+	})
 	e.Remover = removal.New(removal.Options{
 		Drivers: d, Hub: e.hub, Loop: e.loop, Wishes: e.wishes, Interim: e.interim, Keep: e.keep, Networks: e.networks, Volumes: e.volumes, Memory: e.memory, Roster: e.roster,
 		Snapshots: e.Archive,

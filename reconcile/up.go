@@ -79,6 +79,13 @@ func (e *Engine) bringUp(ctx context.Context, p *spec.Project, want *plan.Desire
 	return err
 }
 
+// upper is the Engine as a one-off's Up.
+type upper struct{ e *Engine }
+
+func (u upper) BringUp(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.UpOptions, sink event.Sink) error {
+	return u.e.bringUp(ctx, p, want, o, nil, sink)
+}
+
 // carryOut does what pl says, unless there is a fault in said. end, which records in the history how it came out, is for the caller to call, whatever the error is.
 func (e *Engine) carryOut(ctx context.Context, c *planning.Comparison, pl *plan.Plan, said diag.List, o ask.UpOptions, sink event.Sink) (end func(error), err error) {
 	p, want := c.Project, c.Want

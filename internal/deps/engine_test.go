@@ -33,7 +33,7 @@ var engineLayers = [][]string{
 	// Work on a project, or on what a client of the Docker Engine API names.
 	{"reconcile/access", "reconcile/library", "reconcile/performer", "reconcile/planning", "reconcile/removal", "reconcile/single"},
 	// Whole passes over a project: plans that are made and carried out.
-	{"reconcile/errand", "reconcile/healing"},
+	{"reconcile/errand", "reconcile/healing", "reconcile/oneoff"},
 	{"reconcile/snapshot"},
 	// The engine.
 	{"reconcile"},

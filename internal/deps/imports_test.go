@@ -10,7 +10,7 @@ import (
 
 // valued are the packages of reconcile, beside the engine itself and the interfaces to the drivers, that have values of the rooms in hand: those of what is on the host, or of what is to
 // be there. The others decide without.
-var valued = []string{"reconcile/access", "reconcile/await", "reconcile/bundle", "reconcile/errand", "reconcile/execs", "reconcile/forward", "reconcile/grant", "reconcile/healing", "reconcile/images", "reconcile/inventory", "reconcile/library", "reconcile/lifecycle", "reconcile/output", "reconcile/performer", "reconcile/ports", "reconcile/preflight", "reconcile/resource", "reconcile/single", "reconcile/snapshot", "reconcile/wiring"}
+var valued = []string{"reconcile/access", "reconcile/await", "reconcile/bundle", "reconcile/errand", "reconcile/execs", "reconcile/forward", "reconcile/grant", "reconcile/healing", "reconcile/images", "reconcile/inventory", "reconcile/library", "reconcile/lifecycle", "reconcile/oneoff", "reconcile/output", "reconcile/performer", "reconcile/ports", "reconcile/preflight", "reconcile/resource", "reconcile/single", "reconcile/snapshot", "reconcile/wiring"}
 
 // rooms touch the kernel; they know nothing of Compose and nothing of each other.
 var rooms = []string{"runtime", "network", "volume", "image"}

@@ -1,4 +1,6 @@
-package reconcile
+// Package oneoff runs a command in a new container of a service (stack run): what the service needs is brought up, and the container made beside the others, which it is
+// none of. Called by the engine. It touches the host through the drivers only.
+package oneoff
 
 import (
 	"context"
@@ -11,9 +13,12 @@ import (
 	"github.com/stackrun/stack/internal/disk"
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/internal/objectid"
+	"github.com/stackrun/stack/internal/roots"
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/desire"
+	"github.com/stackrun/stack/reconcile/driver"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/images"
 	"github.com/stackrun/stack/reconcile/inventory"
 	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/loop"
@@ -28,57 +33,98 @@ import (
 	"github.com/stackrun/stack/spec"
 )
 
+// Runner runs one-offs. Safe for concurrent use.
+type Runner struct {
+	drivers   driver.Set
+	roots     roots.Roots
+	hub       *event.Hub
+	loop      *loop.Loop
+	planner   *planning.Planner
+	preflight *preflight.Inspector
+	images    *images.Images
+	kit       *performer.Kit
+	keep      *lifecycle.Keeper
+	up        Up
+}
+
+// Up brings up what a one-off needs. *reconcile.Engine does.
+type Up interface {
+	// BringUp does what want says of the services of o. Precondition: the project's turn is held.
+	BringUp(ctx context.Context, p *spec.Project, want *plan.Desired, o ask.UpOptions, sink event.Sink) error
+}
+
+// Options of New.
+type Options struct {
+	Drivers   driver.Set
+	Roots     roots.Roots // of the instance
+	Hub       *event.Hub
+	Loop      *loop.Loop
+	Planner   *planning.Planner
+	Preflight *preflight.Inspector
+	Images    *images.Images
+	Kit       *performer.Kit
+	Keep      *lifecycle.Keeper
+	Up        Up
+}
+
+// New is that of the services on o.Drivers.
+func New(o Options) *Runner {
+	return &Runner{
+		drivers: o.Drivers, roots: o.Roots, hub: o.Hub, loop: o.Loop, planner: o.Planner, preflight: o.Preflight, images: o.Images, kit: o.Kit, keep: o.Keep, up: o.Up,
+	}
+}
+
 // Run makes a one-off container of a service, with the caller's streams attached unless Detach, and returns how it ended. What
 // the service depends on is brought up first, unless NoDeps.
-func (e *Engine) Run(ctx context.Context, p *spec.Project, o ask.RunOptions, io process.IO, sink event.Sink) (process.Exit, error) {
-	defer e.loop.Enter()()
-	c, err := e.prepareRun(ctx, p, o, sink)
+func (r *Runner) Run(ctx context.Context, p *spec.Project, o ask.RunOptions, io process.IO, sink event.Sink) (process.Exit, error) {
+	defer r.loop.Enter()()
+	c, err := r.prepareRun(ctx, p, o, sink)
 	if err != nil {
 		return process.Exit{}, err
 	}
 	if o.Detach {
-		if err := e.keep.Start(ctx, c.ID, sink); err != nil {
+		if err := r.keep.Start(ctx, c.ID, sink); err != nil {
 			err = fmt.Errorf("cannot start container %s: %w", c.Name, err)
 			var hook *lifecycle.HookError
 			if errors.As(err, &hook) {
 				return process.Exit{}, err // it runs, as after an up
 			}
-			return process.Exit{}, errors.Join(err, e.discard(ctx, c, o.Remove || e.neverRan(ctx, c)))
+			return process.Exit{}, errors.Join(err, r.discard(ctx, c, o.Remove || r.neverRan(ctx, c)))
 		}
-		e.hub.Say(sink, event.Event{Project: p.Name, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: "Started"})
+		r.hub.Say(sink, event.Event{Project: p.Name, Kind: "container", Name: c.Name, ID: c.ID, Service: c.Service, Phase: event.Done, Text: "Started"})
 		return process.Exit{}, nil
 	}
-	exit, err := e.keep.RunAttached(ctx, c, io, sink)
+	exit, err := r.keep.RunAttached(ctx, c, io, sink)
 	if err != nil {
 		err = fmt.Errorf("cannot run container %s: %w", c.Name, wording.Cause(err, c.ID, c.Name))
 	}
-	return exit, errors.Join(err, e.discard(ctx, c, o.Remove || err != nil && e.neverRan(ctx, c)))
+	return exit, errors.Join(err, r.discard(ctx, c, o.Remove || err != nil && r.neverRan(ctx, c)))
 }
 
 // neverRan says of a one-off whose start has failed that nothing of it has run: there is nothing to look at in it but the error, which is told, and it goes, as what an up could not start. docker compose leaves
 // it as one that was created.
-func (e *Engine) neverRan(ctx context.Context, c *inventory.Container) bool {
-	now, err := inventory.ByID(context.WithoutCancel(ctx), e.drivers, c.ID)
+func (r *Runner) neverRan(ctx context.Context, c *inventory.Container) bool {
+	now, err := inventory.ByID(context.WithoutCancel(ctx), r.drivers, c.ID)
 	return err == nil && !now.Alive() && now.StartedAt.IsZero()
 }
 
 // discard removes a one-off that has ended, if it is to be.
-func (e *Engine) discard(ctx context.Context, c *inventory.Container, remove bool) error {
+func (r *Runner) discard(ctx context.Context, c *inventory.Container, remove bool) error {
 	if !remove {
 		return nil
 	}
-	return e.keep.Remove(context.WithoutCancel(ctx), c, true, nil)
+	return r.keep.Remove(context.WithoutCancel(ctx), c, true, nil)
 }
 
 // prepareRun brings up what the one-off needs and creates it.
-func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptions, sink event.Sink) (_ *inventory.Container, err error) {
-	ctx, release, err := e.loop.Yielding(ctx, p.Name)
+func (r *Runner) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptions, sink event.Sink) (_ *inventory.Container, err error) {
+	ctx, release, err := r.loop.Yielding(ctx, p.Name)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
 	defer func() { err = loop.Overruled(ctx, "run", p.Name, err) }()
-	want, err := e.planner.Desire(p, ask.UpOptions{Pull: o.Pull, Build: o.Build, Offline: o.Offline})
+	want, err := r.planner.Desire(p, ask.UpOptions{Pull: o.Pull, Build: o.Build, Offline: o.Offline})
 	if err != nil {
 		return nil, err
 	}
@@ -89,23 +135,23 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 	if s.Provider != "" {
 		return nil, position.At(p, spec.Path("services."+o.Service+".provider"), errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("cannot run %q: it has no container, %s provides it", o.Service, s.Provider)))
 	}
-	if err := e.checkShared(ctx, p, o); err != nil {
+	if err := r.checkShared(ctx, p, o); err != nil {
 		return nil, err
 	}
 	if s.Offline {
-		if err := e.planner.CheckLocal(ctx, p, want, s, o.NoDeps); err != nil {
+		if err := r.planner.CheckLocal(ctx, p, want, s, o.NoDeps); err != nil {
 			return nil, err
 		}
 	}
 	if o.RemoveOrphans {
-		if err := e.removeOrphans(ctx, p, sink); err != nil {
+		if err := r.removeOrphans(ctx, p, sink); err != nil {
 			return nil, err
 		}
 	}
-	do := e.kit.New(p, want, sink)
+	do := r.kit.New(p, want, sink)
 	do.Keep = true // a one-off makes no record
 	if !o.NoDeps && len(s.DependsOn) > 0 {
-		if err := e.bringUp(ctx, p, want, ask.UpOptions{Services: slices.Sorted(maps.Keys(s.DependsOn)), Pull: o.Pull, Build: o.Build, Offline: o.Offline, Parallel: o.Parallel, Command: o.Command, Ports: o.Ports}, nil, sink); err != nil {
+		if err := r.up.BringUp(ctx, p, want, ask.UpOptions{Services: slices.Sorted(maps.Keys(s.DependsOn)), Pull: o.Pull, Build: o.Build, Offline: o.Offline, Parallel: o.Parallel, Command: o.Command, Ports: o.Ports}, sink); err != nil {
 			return nil, err
 		}
 		for _, name := range slices.Sorted(maps.Keys(s.DependsOn)) {
@@ -122,7 +168,7 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 	if err != nil {
 		return nil, err
 	}
-	if err := e.preflight.CheckOneOff(ctx, p, claims).Err(); err != nil {
+	if err := r.preflight.CheckOneOff(ctx, p, claims).Err(); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -130,7 +176,7 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 			do.Undo(ctx)
 		}
 	}()
-	if err := e.runGround(ctx, p, want, s, do, sink); err != nil {
+	if err := r.runGround(ctx, p, want, s, do, sink); err != nil {
 		return nil, err
 	}
 	d, err := oneOff(s, o)
@@ -146,29 +192,29 @@ func (e *Engine) prepareRun(ctx context.Context, p *spec.Project, o ask.RunOptio
 		if taken := (*naming.TakenError)(nil); d.Named && errors.As(err, &taken) {
 			return nil, err // the file does not say it
 		}
-		return nil, position.At(p, spec.Path("services."+o.Service), disk.Advised(err, e.roots))
+		return nil, position.At(p, spec.Path("services."+o.Service), disk.Advised(err, r.roots))
 	}
-	c, err := inventory.ByID(ctx, e.drivers, id)
+	c, err := inventory.ByID(ctx, r.drivers, id)
 	if err != nil {
 		return nil, err
 	}
-	if err := e.beforeRun(ctx, p, c, do, sink); err != nil {
+	if err := r.beforeRun(ctx, p, c, do, sink); err != nil {
 		return nil, err
 	}
 	// From here on the terminal is the container's: whoever shows progress ends it at this event.
-	e.hub.Say(sink, event.Event{Project: p.Name, Kind: "container", Name: d.Name, ID: id, Service: o.Service, Phase: event.Done, Text: "Created"})
+	r.hub.Say(sink, event.Event{Project: p.Name, Kind: "container", Name: d.Name, ID: id, Service: o.Service, Phase: event.Done, Text: "Created"})
 	return c, nil
 }
 
 // beforeRun runs the pre_start of a one-off: what is done once for the service only when nothing of that runs. When it fails the one-off goes, with --rm
 // and without, as it does when its start fails: nothing of itself has run.
-func (e *Engine) beforeRun(ctx context.Context, p *spec.Project, c *inventory.Container, do *performer.Performer, sink event.Sink) error {
+func (r *Runner) beforeRun(ctx context.Context, p *spec.Project, c *inventory.Container, do *performer.Performer, sink event.Sink) error {
 	if len(c.Spec.PreStart) == 0 {
 		return nil
 	}
-	all, err := inventory.ListService(ctx, e.drivers, c.Project, c.Service)
+	all, err := inventory.ListService(ctx, r.drivers, c.Project, c.Service)
 	if err == nil {
-		err = e.keep.PreStart(ctx, c, plan.StepsBefore(c.Spec.PreStart, !inventory.Serves(all, c.Service)), sink, do.NoteRun)
+		err = r.keep.PreStart(ctx, c, plan.StepsBefore(c.Spec.PreStart, !inventory.Serves(all, c.Service)), sink, do.NoteRun)
 	}
 	if err == nil {
 		return nil
@@ -177,16 +223,16 @@ func (e *Engine) beforeRun(ctx context.Context, p *spec.Project, c *inventory.Co
 	if hook := (*lifecycle.HookError)(nil); errors.As(err, &hook) {
 		place += "." + hook.Key
 	}
-	return errors.Join(position.At(p, spec.Path(place), disk.Advised(err, e.roots)), e.discard(ctx, c, true))
+	return errors.Join(position.At(p, spec.Path(place), disk.Advised(err, r.roots)), r.discard(ctx, c, true))
 }
 
 // checkShared refuses a one-off in a pid namespace in which somebody may look into every process, or in which it itself may while others are
 // started there. It is one more service beside those of the file, of which the ones that do not run harm nobody.
-func (e *Engine) checkShared(ctx context.Context, p *spec.Project, o ask.RunOptions) error {
+func (r *Runner) checkShared(ctx context.Context, p *spec.Project, o ask.RunOptions) error {
 	if p.Joined(p.Services[o.Service].PID) == "" {
 		return nil
 	}
-	list, err := inventory.List(ctx, e.drivers, p.Name)
+	list, err := inventory.List(ctx, r.drivers, p.Name)
 	if err != nil {
 		return err
 	}
@@ -207,8 +253,8 @@ func (e *Engine) checkShared(ctx context.Context, p *spec.Project, o ask.RunOpti
 }
 
 // removeOrphans stops and removes the containers of services that the file does not have.
-func (e *Engine) removeOrphans(ctx context.Context, p *spec.Project, sink event.Sink) error {
-	list, err := inventory.List(ctx, e.drivers, p.Name)
+func (r *Runner) removeOrphans(ctx context.Context, p *spec.Project, sink event.Sink) error {
+	list, err := inventory.List(ctx, r.drivers, p.Name)
 	if err != nil {
 		return err
 	}
@@ -216,7 +262,7 @@ func (e *Engine) removeOrphans(ctx context.Context, p *spec.Project, sink event.
 		if c.OneOff || !c.Orphan(p) {
 			continue
 		}
-		if err := errors.Join(e.keep.Stop(ctx, c, nil, sink), e.keep.Remove(ctx, c, false, sink)); err != nil {
+		if err := errors.Join(r.keep.Stop(ctx, c, nil, sink), r.keep.Remove(ctx, c, false, sink)); err != nil {
 			return err
 		}
 	}
@@ -224,7 +270,7 @@ func (e *Engine) removeOrphans(ctx context.Context, p *spec.Project, sink event.
 }
 
 // runGround makes image, networks and volumes of the service itself.
-func (e *Engine) runGround(ctx context.Context, p *spec.Project, want *plan.Desired, s *plan.Service, do *performer.Performer, sink event.Sink) error {
+func (r *Runner) runGround(ctx context.Context, p *spec.Project, want *plan.Desired, s *plan.Service, do *performer.Performer, sink event.Sink) error {
 	alone := *want
 	only := *s
 	only.DependsOn, only.Replicas = nil, 1
@@ -234,17 +280,17 @@ func (e *Engine) runGround(ctx context.Context, p *spec.Project, want *plan.Desi
 		return err
 	}
 	s.Spec = only.Spec
-	have, err := e.planner.Observe(ctx, &alone)
+	have, err := r.planner.Observe(ctx, &alone)
 	if err != nil {
 		return err
 	}
 	// A plan for a first container of the service, of which only the ground is carried out.
 	have.Containers = nil
 	opt := plan.Options{NoStart: true}
-	if _, err := e.images.Refresh(ctx, p, &alone, have, &opt, sink); err != nil {
+	if _, err := r.images.Refresh(ctx, p, &alone, have, &opt, sink); err != nil {
 		return err
 	}
-	pl, diags, err := e.planner.Build(ctx, &planning.Comparison{Project: p, Want: &alone, Have: have, Opt: opt})
+	pl, diags, err := r.planner.Build(ctx, &planning.Comparison{Project: p, Want: &alone, Have: have, Opt: opt})
 	if err != nil {
 		return err
 	}
