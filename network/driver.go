@@ -101,7 +101,7 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 
 // open makes the directories and takes the lock.
 func (d *Driver) open(dir string) error {
-	for _, p := range []string{d.roots.InRun("netns"), filepath.Join(dir, "networks"), filepath.Join(dir, "sandboxes")} {
+	for _, p := range []string{d.roots.InState(), d.roots.InRun("netns"), filepath.Join(dir, "networks"), filepath.Join(dir, "sandboxes")} {
 		// Who talks to whom is nobody's business who cannot reach the daemon.
 		if err := os.MkdirAll(p, 0o700); err != nil {
 			return fmt.Errorf("cannot open the networks: %w", err)
@@ -136,10 +136,10 @@ func (d *Driver) compose(o Options, dir string) (err error) {
 	if d.link, err = rtnl.Open(); err != nil {
 		return fmt.Errorf("cannot open netlink: %w", err)
 	}
-	if d.sysctls, err = sysctl.OpenHost(filepath.Join(dir, "sysctls.json")); err != nil {
+	if d.records, err = record.Open(dir); err != nil {
 		return err
 	}
-	if d.records, err = record.Open(dir); err != nil {
+	if d.sysctls, err = sysctl.OpenHost(d.roots.InState("sysctls.json"), filepath.Join(dir, "sysctls.json"), d.records.Epoch()); err != nil {
 		return err
 	}
 	d.networks = membership.New(d.records)

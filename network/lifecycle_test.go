@@ -1,6 +1,7 @@
 package network
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"net/netip"
@@ -299,6 +300,79 @@ func TestSysctlsAreRestored(t *testing.T) {
 	}
 	if read() != "0" {
 		t.Error("forwarding is still on")
+	}
+}
+
+// TestSysctlsAreRestoredWithoutTheRunRoot: somebody has removed it, and with it the records of the networks. What a predecessor changed in this namespace is put back, and nothing else is.
+func TestSysctlsAreRestoredWithoutTheRunRoot(t *testing.T) {
+	path := sysctl.Root + sysctl.Forward4
+	forwarding := func() string {
+		b, _ := os.ReadFile(path)
+		return strings.TrimSpace(string(b))
+	}
+	for name, tt := range map[string]struct {
+		between func(h *host)
+		want    string
+	}{
+		"ours":                      {func(*host) {}, "0"},
+		"another instance is there": {func(h *host) { h.another().network(Config{ID: "n"}) }, "1"},
+		"of another boot": {func(h *host) {
+			file := h.roots.InState("sysctls.json")
+			b, err := os.ReadFile(file)
+			if err != nil || !bytes.Contains(b, []byte(`"epoch":"`)) {
+				h.t.Fatalf("%v: %s", err, b)
+			}
+			if err := os.WriteFile(file, bytes.Replace(b, []byte(`"epoch":"`), []byte(`"epoch":"another`), 1), 0o600); err != nil {
+				h.t.Fatal(err)
+			}
+		}, "1"},
+		"torn by a power cut": {func(h *host) {
+			if err := os.WriteFile(h.roots.InState("sysctls.json"), nil, 0o600); err != nil {
+				h.t.Fatal(err)
+			}
+		}, "1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			defer os.WriteFile(path, []byte("0"), 0) //nolint:errcheck // it was so before
+			h.network(Config{ID: "n"})
+			if got := forwarding(); got != "1" {
+				t.Fatalf("forwarding is %s", got)
+			}
+			if err := h.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.RemoveAll(h.roots.Run); err != nil {
+				t.Fatal(err)
+			}
+			tt.between(h)
+			h.start()
+			if got := forwarding(); got != tt.want {
+				t.Errorf("forwarding is %s", got)
+			}
+		})
+	}
+}
+
+// TestSysctlsThatAnOlderProgramChanged: it had its record below the run root.
+func TestSysctlsThatAnOlderProgramChanged(t *testing.T) {
+	h := newHost(t)
+	h.network(Config{ID: "n"})
+	if err := h.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(h.roots.InState("sysctls.json")), os.WriteFile(h.roots.InRun("network", "sysctls.json"), []byte(`{"net/ipv4/ip_forward":{"Old":"0","New":"1"}}`), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	h.start()
+	if err := h.Delete(t.Context(), "n"); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(sysctl.Root + sysctl.Forward4); err != nil || strings.TrimSpace(string(b)) != "0" {
+		t.Errorf("%s, %v", b, err)
+	}
+	if _, err := os.Stat(h.roots.InRun("network", "sysctls.json")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("its record is there: %v", err)
 	}
 }
 

@@ -37,6 +37,9 @@ func Open(dir string) (*Store, error) {
 	}, nil
 }
 
+// Epoch tells the network namespace of this process, in this boot of the host, from every other.
+func (s *Store) Epoch() string { return s.epoch }
+
 // file is where the record called name lies. Names of networks are the user's: hex keeps them one path element.
 func file(dir, name string) string {
 	return filepath.Join(dir, hex.EncodeToString([]byte(name))+".json")

@@ -14,8 +14,11 @@ import (
 
 // Host are settings of the host's own that networks need. The old value is recorded before the first change and
 // put back when the last network is gone. Safe for concurrent use.
+//
+// The record lies where it outlives the networks' own: who removes those, and leaves the kernel as it is, leaves the settings too.
 type Host struct {
-	path string
+	path, before string // of the record, and where programs before had it
+	epoch        string
 
 	mu  sync.Mutex
 	was map[string]setting
@@ -23,10 +26,28 @@ type Host struct {
 
 type setting struct{ Old, New string }
 
-// OpenHost reads what a predecessor has changed and recorded in the file at path.
-func OpenHost(path string) (*Host, error) {
-	h := &Host{path: path, was: map[string]setting{}}
+// recorded is what is in the record.
+type recorded struct {
+	Epoch   string             `json:"epoch"` // in which the settings were changed: with another boot, or in another network namespace, they are not what we made them
+	Changed map[string]setting `json:"changed"`
+}
+
+// OpenHost reads what a predecessor has changed in epoch, and recorded in the file at path or, an older program, in that at before.
+func OpenHost(path, before, epoch string) (*Host, error) {
+	h := &Host{path: path, before: before, epoch: epoch, was: map[string]setting{}}
+	var have recorded
 	b, err := os.ReadFile(path)
+	switch {
+	case err == nil:
+		// It is not synced: one that cannot be read is of a boot that a power cut has ended.
+		if json.Unmarshal(b, &have) == nil && have.Epoch == epoch && have.Changed != nil {
+			h.was = have.Changed
+		}
+		return h, nil
+	case !errors.Is(err, os.ErrNotExist):
+		return nil, fmt.Errorf("cannot read the changed sysctls: %w", err)
+	}
+	b, err = os.ReadFile(before)
 	if errors.Is(err, os.ErrNotExist) {
 		return h, nil
 	}
@@ -34,7 +55,7 @@ func OpenHost(path string) (*Host, error) {
 		return nil, fmt.Errorf("cannot read the changed sysctls: %w", err)
 	}
 	if err := json.Unmarshal(b, &h.was); err != nil {
-		return nil, fmt.Errorf("cannot read the changed sysctls in %s: %w", path, err)
+		return nil, fmt.Errorf("cannot read the changed sysctls in %s: %w", before, err)
 	}
 	return h, nil
 }
@@ -80,18 +101,20 @@ func (h *Host) Restore() error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	if err := os.Remove(h.path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("cannot remove a record: %w", err)
+	for _, path := range []string{h.path, h.before} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("cannot remove a record: %w", err)
+		}
 	}
 	return nil
 }
 
 // record writes down what was changed. Precondition: mu is held.
 func (h *Host) record() error {
-	b, err := json.Marshal(h.was)
+	b, err := json.Marshal(recorded{Epoch: h.epoch, Changed: h.was})
 	if err != nil {
 		return fmt.Errorf("cannot record %s: %w", filepath.Base(h.path), err)
 	}
-	// The record dies with the boot, so nothing is synced.
+	// What it says is of this boot, so nothing is synced.
 	return atomicfile.Write(h.path, b, 0o600, atomicfile.NoSync)
 }
