@@ -353,15 +353,21 @@ func TestRunRecordRemoved(t *testing.T) {
 			}
 		})
 	}
-	t.Run("by the next daemon", func(t *testing.T) {
-		h := newHost(t)
-		c := h.sh("sleep 1000 & echo up; wait")
-		before := h.up(c)
-		h.nextDaemon(func() { must(t, os.RemoveAll(h.roots.InRun("containers", c.ID))) })
-		if st := h.state(c.ID); st.Status != runtime.Stopped || st.Exit == nil || !st.Exit.Unseen || unix.Kill(before.Pid, 0) != unix.ESRCH {
-			t.Errorf("after it: %+v", st)
-		}
-	})
+	for _, name := range []string{proto.StatusName, ""} {
+		t.Run(name+" by the next daemon", func(t *testing.T) {
+			h := newHost(t)
+			c := h.sh("sleep 1000 & echo up; wait")
+			before := h.up(c)
+			dir := h.roots.InRun("containers", c.ID)
+			h.nextDaemon(func() { must(t, os.RemoveAll(filepath.Join(dir, name))) })
+			st := h.state(c.ID)
+			if st.Status != runtime.Stopped || st.Exit == nil || !st.Exit.Unseen || unix.Kill(before.Pid, 0) != unix.ESRCH {
+				t.Errorf("after it: %+v", st)
+			} else if want := filepath.Join(dir, proto.StatusName) + " was removed"; !strings.Contains(st.Exit.Error, want) {
+				t.Errorf("it ended because %q, expected %q", st.Exit.Error, want)
+			}
+		})
+	}
 }
 
 // TestRecordRemoved: a container whose record is gone is ended, for what comes in its place would meet it.

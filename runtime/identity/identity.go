@@ -55,6 +55,11 @@ func (p Monitor) Alive() bool {
 	return p.aliveIf(func(st stat) bool { return st.work == p.Work })
 }
 
+// Settled says whether the process is at this work, and has put its status down for good.
+func (p Monitor) Settled() bool {
+	return p.aliveIf(func(st stat) bool { return st.work == p.Work && st.settled })
+}
+
 func anyWork(stat) bool { return true }
 
 // Open returns a pidfd of the process, non-blocking, for poll and pidfd_send_signal, which the caller closes. ErrGone when it has ended; a zombie
@@ -113,9 +118,10 @@ func Of(pid int) (Process, error) {
 
 // stat is what proc_pid_stat(5) says of a process.
 type stat struct {
-	work  int // what its name says, if it is a monitor
-	state byte
-	start uint64
+	work    int // what its name says, if it is a monitor
+	settled bool
+	state   byte
+	start   uint64
 }
 
 func (s stat) ended() bool { return s.state == 'Z' || s.state == 'X' }
@@ -129,7 +135,7 @@ func readStat(pid int) (st stat, err error) {
 	}
 	begin, end := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
 	if begin >= 0 && begin < end {
-		st.work = proto.WorkOf(b[begin+1 : end])
+		st.work, st.settled = proto.WorkOf(b[begin+1:end]), proto.IsSettled(b[begin+1:end])
 		field := 2
 		for f := range bytes.FieldsSeq(b[end+1:]) {
 			if field++; field == 3 {

@@ -269,6 +269,7 @@ func (m *monitor) start(f *proto.Failure) *proto.Failure {
 // settle gives back what only the start, and an earlier container, needed. From here on there is no way back.
 func (m *monitor) settle() {
 	m.settled = true
+	_ = writeFile("/proc/self/comm", proto.SettledName(m.n)) // without it a daemon that finds no status waits for it in vain
 	m.home.Close()
 	_ = proto.Send(proto.FDReport, &proto.Report{Type: proto.ReportSettled})
 	// The last to be killed when memory is short: it is small, and without it the container's exit is not known.

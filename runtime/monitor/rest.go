@@ -207,7 +207,7 @@ func (p *repose) execute() {
 	}
 	// Nobody is at the other end. What is opened when it is awake again must not get this number, by which reports go out.
 	_ = unix.Dup3(0, proto.FDReport, 0)
-	env := append([]string{dormant.Path + "=" + pathOf(proto.ProgramFD(p.work)), dormant.Name + "=" + proto.WorkName(p.work)}, proto.Environ()...)
+	env := append([]string{dormant.Path + "=" + pathOf(proto.ProgramFD(p.work)), dormant.Name + "=" + proto.SettledName(p.work)}, proto.Environ()...)
 	// What is not ignored here goes to a handler of Go's, which the next program has not got.
 	var before unix.Sigset_t
 	if unix.PthreadSigmask(unix.SIG_SETMASK, &allSignals, &before) != nil {

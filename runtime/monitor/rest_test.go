@@ -91,7 +91,7 @@ func TestRest(t *testing.T) {
 		t.Errorf("it rests with %d kB", kb)
 	}
 	// It gives itself its name, a moment after it is there.
-	sandbox.Eventually(t, "it has the name of a monitor", func() bool { return name(t, c.pid) == proto.WorkName(0) })
+	sandbox.Eventually(t, "it has the name of a monitor", func() bool { return name(t, c.pid) == proto.SettledName(0) })
 	a := c.attach(t, proto.AttachRequest{Stdin: true})
 	a.send(proto.FrameStdin, "one\n")
 	a.until("out one\n")
@@ -258,7 +258,7 @@ func TestRestIsTheSameProcess(t *testing.T) {
 	}
 	sandbox.Eventually(t, "the monitor rests", look(func() bool { return rests(t, c.pid) }))
 	a := c.attach(t, proto.AttachRequest{})
-	sandbox.Eventually(t, "it is awake", look(func() bool { return !rests(t, c.pid) && name(t, c.pid) == proto.WorkName(1) }))
+	sandbox.Eventually(t, "it is awake", look(func() bool { return !rests(t, c.pid) && name(t, c.pid) == proto.SettledName(1) }))
 	a.conn.Close()
 	sandbox.Eventually(t, "the monitor rests again", look(func() bool { return rests(t, c.pid) }))
 }
@@ -278,7 +278,7 @@ func TestRestTakesNoSignals(t *testing.T) {
 		t.Error("a signal has woken it")
 	}
 	a := c.attach(t, proto.AttachRequest{})
-	sandbox.Eventually(t, "it is awake", func() bool { return !rests(t, c.pid) && name(t, c.pid) == proto.WorkName(0) })
+	sandbox.Eventually(t, "it is awake", func() bool { return !rests(t, c.pid) && name(t, c.pid) == proto.SettledName(0) })
 	must(t, unix.Kill(c.pid, unix.SIGTERM))
 	must(t, unix.Kill(status.Pid, unix.SIGKILL))
 	a.all()

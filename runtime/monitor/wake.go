@@ -26,7 +26,7 @@ func resume(work int) int {
 	// them through though they are blocked (runtime, sigInstallGoHandler, blockableSig). All others were blocked, and on the other threads, Go's own, they still are.
 	ignoreSignals()
 	_ = unix.PthreadSigmask(unix.SIG_SETMASK, &unix.Sigset_t{}, nil)
-	_ = writeFile("/proc/self/comm", proto.WorkName(work))
+	_ = writeFile("/proc/self/comm", proto.SettledName(work))
 	state, err := readRest(proto.DormantFD(work))
 	for _, fd := range []int{dormant.Events, proto.DormantFD(work), proto.ProgramFD(work)} {
 		unix.Close(fd)

@@ -74,10 +74,13 @@ func TestRestArrives(t *testing.T) {
 func TestWorkOf(t *testing.T) {
 	fds := map[int]bool{}
 	for n := range MaxWorks {
-		for _, name := range []string{WorkName(n), strconv.Itoa(DormantFD(n)), strconv.Itoa(ProgramFD(n))} {
+		for _, name := range []string{WorkName(n), SettledName(n), strconv.Itoa(DormantFD(n)), strconv.Itoa(ProgramFD(n))} {
 			if got := WorkOf([]byte(name)); got != n {
 				t.Errorf("%q is work %d, expected %d", name, got, n)
 			}
+		}
+		if name := SettledName(n); !IsSettled([]byte(name)) || IsSettled([]byte(WorkName(n))) || len(name) > 15 { // TASK_COMM_LEN, proc_pid_comm(5)
+			t.Errorf("%q", name)
 		}
 		fds[DormantFD(n)], fds[ProgramFD(n)] = true, true
 	}

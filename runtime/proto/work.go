@@ -20,6 +20,14 @@ const workPrefix = "stack-init/"
 // WorkName is the name (proc_pid_comm(5)) of a monitor that has ended n works before. A process that is at its first may have any other name but those of WorkOf.
 func WorkName(n int) string { return workPrefix + strconv.Itoa(n) }
 
+// SettledName is WorkName of a monitor whose container has lived for a while: its status is on record, and it will not take another work. To earlier programs it is the same work.
+func SettledName(n int) string { return settledPrefix + strconv.Itoa(n) }
+
+const settledPrefix = workPrefix + "+"
+
+// IsSettled says whether name is a SettledName.
+func IsSettled(name []byte) bool { return bytes.HasPrefix(name, []byte(settledPrefix)) }
+
 // A monitor that goes to rest executes another program, and so does one that is woken (package dormant). The kernel names a process that does that after the last part
 // of the program's path, before it can say anything itself. That is the number of a descriptor (/proc/self/fd/<n>), and so it is the number that says which work the process is at.
 //

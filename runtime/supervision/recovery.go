@@ -44,10 +44,12 @@ const decideTime = 30 * time.Second
 
 // decided waits for a monitor that has not come as far as its status, since the daemon died, or hung up, while it started the container. It has seen that:
 // before execve it undoes the start and ends; after it, it puts its status down, and the container is adopted: a program that has begun is not
-// started a second time. nil: it has ended. One that does neither is killed, and so is one that cannot: its directory below the run root was removed.
+// started a second time. nil: it has ended. One that does neither is killed, and so is one whose container cannot be found any more: its directory below the run root was removed, or the status that it has put
+// down.
 // Preconditions: nobody starts id.
 func (sv *Supervisor) decided(id string, monitor identity.Monitor) (*Run, error) {
 	for deadline := time.Now().Add(decideTime); ; time.Sleep(time.Millisecond) {
+		settled := monitor.Settled() // first: what it has put down by then is there below, or was removed
 		if l, err := sv.adopt(id); err != nil || l != nil {
 			return l, err
 		}
@@ -58,10 +60,15 @@ func (sv *Supervisor) decided(id string, monitor identity.Monitor) (*Run, error)
 		if err != nil {
 			return nil, err
 		}
-		if time.Now().After(deadline) || !sv.records.HasRunDir(id) {
+		lost := settled || !sv.records.HasRunDir(id)
+		if lost || time.Now().After(deadline) {
+			missing := sv.records.MissingOfRun(id)
 			err := errors.Join(identity.Signal(pidfd, unix.SIGKILL), identity.AwaitEnd(pidfd))
 			identity.Reap(pidfd)
 			pidfd.Close()
+			if lost && err == nil && !sv.records.HasExit(id) {
+				err = sv.records.WriteExit(id, &process.Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true, Error: missing + " was removed, by which the container is found; it was killed"})
+			}
 			return nil, err
 		}
 		pidfd.Close()
