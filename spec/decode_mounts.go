@@ -146,7 +146,7 @@ func (d *decoder) mountDefaults(m *Mount) {
 }
 
 func (d *decoder) mountTarget(n *tree.Node, m *Mount) bool {
-	if onWindows(m.Target) || strings.HasPrefix(m.Target, `\\`) {
+	if _, _, drive := cutDrive(m.Target); drive || strings.HasPrefix(m.Target, `\\`) {
 		d.refuse(CodeRefused, n, fmt.Sprintf("%s: the target %q is a path of Windows", n.Path, m.Target), "write a path of Linux")
 		return true
 	}
@@ -170,6 +170,12 @@ func (d *decoder) shortMount(n *tree.Node) (Mount, bool) {
 		return d.windowsMount(n, source, rest)
 	}
 	parts := strings.Split(text, ":")
+	if target, options, ok := cutDrive(strings.Join(parts[1:], ":")); ok { // of a container of Windows
+		parts = []string{parts[0], target}
+		if options != "" {
+			parts = append(parts, options)
+		}
+	}
 	if len(text) <= 2 && d.in.Purpose == ToShow {
 		m.Written = text // docker compose shows these without options
 	}
