@@ -11,6 +11,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/stackrun/stack/internal/lazyregexp"
 	"github.com/stackrun/stack/spec/interp"
 )
 
@@ -48,14 +49,25 @@ func (v literal) json(b *bytes.Buffer) { quote(b, string(v)) }
 func (v literal) yaml() *yaml.Node {
 	n := &yaml.Node{}
 	n.SetString(string(v))
-	switch strings.ToLower(n.Value) {
-	case "y", "yes", "on", "n", "no", "off":
-		n.Style = yaml.SingleQuotedStyle // booleans to readers of YAML 1.1
+	if old(n.Value) {
+		n.Style = yaml.SingleQuotedStyle
 	}
 	if strings.HasPrefix(n.Value, "\n") {
 		n.Style = yaml.DoubleQuotedStyle // yaml.v3 loses the first line break of a block
 	}
 	return n
+}
+
+// base60 is a number to readers of YAML 1.1: a user and a group are written as one (33:33). https://yaml.org/type/int.html, https://yaml.org/type/float.html
+var base60 = lazyregexp.New(`^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$`)
+
+// old says whether s is something else than a string to readers of YAML 1.1 only: a boolean, a merge, a default value, a number.
+func old(s string) bool {
+	switch strings.ToLower(s) {
+	case "y", "yes", "on", "n", "no", "off", "<<", "=":
+		return true
+	}
+	return strings.Contains(s, ":") && base60.MatchString(s)
 }
 
 // quote writes s as encoding/json does, < > and & as they are.
