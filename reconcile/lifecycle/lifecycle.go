@@ -142,13 +142,17 @@ func (k *Keeper) StopBy(ctx context.Context, c *inventory.Container, sig unix.Si
 
 // tellStop tells of a stop of c by sig, which stop does: it calls begun when it begins to, and when it returns the end has been told.
 func (k *Keeper) tellStop(c *inventory.Container, sig unix.Signal, sink event.Sink, stop func(begun func()) error) error {
+	began := false // else nothing has been told that could have failed
 	err := stop(func() {
+		began = true
 		ev := c.Event(event.Working, "Stopping", "")
 		ev.Signal = unix.SignalName(sig)
 		k.hub.Say(sink, ev)
 	})
 	if err != nil {
-		k.hub.Say(sink, c.Event(event.Failed, "Error", err.Error()))
+		if began {
+			k.hub.Say(sink, c.Event(event.Failed, "Error", err.Error()))
+		}
 		return err
 	}
 	k.hub.Say(sink, c.Event(event.Done, "Stopped", ""))
