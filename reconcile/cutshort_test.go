@@ -307,6 +307,7 @@ func TestWhatWasToldToStopComesBackUnderTheNextDaemon(t *testing.T) {
 				ended := make(chan error, 1)
 				go func() { ended <- tt.do(b, ctx, p) }()
 				time.Sleep(2 * time.Second)
+				synctest.Wait() // it waits for web
 				if tt.dies {
 					b.store.Dead = func() bool { return true }
 				}
@@ -354,6 +355,7 @@ func TestWhatHealingHasToldToStopIsHealedUnderTheNextDaemon(t *testing.T) {
 		for !told() {
 			time.Sleep(time.Second)
 		}
+		synctest.Wait() // healing waits for it
 		b.store.Dead = func() bool { return true }
 		b.shut()
 		b.store.Dead = nil
