@@ -57,7 +57,7 @@ func (c *Catalog) Resolve(ref string, p v1.Platform) (Info, error) {
 	return c.info(best)
 }
 
-// Whole checks that every layer is there: a power cut may have taken some (see durable.go).
+// Whole checks that every layer is there: a power cut may have taken some (see image/layer/durable.go).
 func (c *Catalog) Whole(rec *Record) error {
 	for _, d := range rec.Layers {
 		if _, err := os.Lstat(c.layers.Dir(d)); errors.Is(err, fs.ErrNotExist) {

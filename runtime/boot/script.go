@@ -17,7 +17,6 @@ import (
 type script struct {
 	calls []call
 	names []callName // of calls
-	notes []string   // warnings that are known already
 
 	keep  []any   // what calls point to, which the collector of garbage does not see
 	arena *[]byte // what is left of memory for that; nil: the heap

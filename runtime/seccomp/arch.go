@@ -102,30 +102,3 @@ func (a abi) number(name string) (uint32, bool) {
 	}
 	return 0, false
 }
-
-// Unknown lists names in p that no architecture of this machine knows. Runtimes skip them, because a profile is
-// written for many kernels; a user's misspelling is among them too.
-func Unknown(p *specs.LinuxSeccomp) []string {
-	all, err := machine(runtime.GOARCH)
-	if err != nil {
-		return nil
-	}
-	var out []string
-	seen := map[string]bool{}
-	for _, s := range p.Syscalls {
-	names:
-		for _, n := range s.Names {
-			if seen[n] {
-				continue
-			}
-			seen[n] = true
-			for _, a := range all {
-				if _, ok := a.number(n); ok {
-					continue names
-				}
-			}
-			out = append(out, n)
-		}
-	}
-	return out
-}

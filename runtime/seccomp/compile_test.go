@@ -308,17 +308,6 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-func TestUnknown(t *testing.T) {
-	p := &specs.LinuxSeccomp{Syscalls: []specs.LinuxSyscall{{Names: []string{"read", "raed", "file_getattr"}}}}
-	if got := Unknown(p); !slices.Equal(got, []string{"raed"}) {
-		t.Errorf("unknown %q", got)
-	}
-	// What Docker's profile names and no architecture of this machine has belongs to others.
-	for _, n := range Unknown(defaultProfile(t, caps.Known()...)) {
-		t.Log(n)
-	}
-}
-
 func FuzzLoad(f *testing.F) {
 	b, err := json.Marshal(defaultProfile(f, caps.Default()...))
 	if err != nil {

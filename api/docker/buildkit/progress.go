@@ -54,11 +54,10 @@ func (p *progress) tell(fn func(s *message.Status)) {
 // begin says that the step key is under way; name is shown.
 func (p *progress) begin(key, name string) {
 	p.tell(func(s *message.Status) {
-		v, ok := p.open[key]
-		if ok {
+		if _, ok := p.open[key]; ok {
 			return
 		}
-		v = message.Vertex{Digest: p.digest(key), Name: name, Started: time.Now()}
+		v := message.Vertex{Digest: p.digest(key), Name: name, Started: time.Now()}
 		p.open[key] = v
 		s.Vertexes = append(s.Vertexes, v)
 	})

@@ -47,7 +47,6 @@ func (h *handlers) create(w http.ResponseWriter, r *http.Request) error {
 
 // wanted is what body asks for. warnings are not nil.
 func wanted(body *createBody) (want single.Want, warnings []string, err error) {
-	warnings = []string{}
 	if body.Config == nil || body.Image == "" {
 		return want, nil, invalid("no image was named: Image is empty")
 	}

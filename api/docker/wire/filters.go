@@ -2,7 +2,6 @@ package wire
 
 import (
 	"encoding/json"
-	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -75,11 +74,6 @@ func (f Filters) Match(key, value string) bool {
 	})
 }
 
-// Contained says whether one of key's values is a part of value, or there are none.
-func (f Filters) Contained(key, value string) bool {
-	return f.Any(key, func(v string) bool { return strings.Contains(value, v) })
-}
-
 // Bool is the one value of key, 1 or true, 0 or false; otherwise when there is none. ErrInvalidArgument for others and for both.
 func (f Filters) Bool(key string, otherwise bool) (bool, error) {
 	values := f[key]
@@ -122,6 +116,3 @@ func hasLabel(labels map[string]string, want string) bool {
 	have, ok := labels[name]
 	return ok && (!valued || have == value)
 }
-
-// Keys are those that there are, sorted.
-func (f Filters) Keys() []string { return slices.Sorted(maps.Keys(f)) }

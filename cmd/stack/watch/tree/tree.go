@@ -292,30 +292,6 @@ func (n *node) as(path string) File {
 	return File{Path: path, Sum: n.sum, Size: n.stamp.size, Time: time.Unix(0, n.stamp.mtime), Link: n.to, Dir: n.kind == dir}
 }
 
-// Count is how many directories, and how many files, are watched.
-func (t *Tree) Count() (dirs, files int) {
-	t.index.Lock()
-	defer t.index.Unlock()
-	var walk func(n *node)
-	walk = func(n *node) {
-		if n == nil {
-			return
-		}
-		if n.kind == dir {
-			dirs++
-		} else {
-			files++
-		}
-		for _, kid := range n.kids {
-			walk(kid)
-		}
-	}
-	for _, n := range t.tops {
-		walk(n)
-	}
-	return dirs, files
-}
-
 // within says whether path is dir or below it.
 func within(dir, path string) bool {
 	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")

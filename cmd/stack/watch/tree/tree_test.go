@@ -226,7 +226,7 @@ func TestFilter(t *testing.T) {
 	w.overwrite("src/node_modules/m", "2")
 	w.overwrite("src/a", "2")
 	w.sees("+src/a", "+/src/lib")
-	if dirs, files := w.tree.Count(); dirs != 2 || files != 1 {
+	if dirs, files := w.tree.count(); dirs != 2 || files != 1 {
 		t.Errorf("%d directories and %d files are watched, want 2 and 1", dirs, files)
 	}
 }
@@ -460,4 +460,28 @@ func TestWindow(t *testing.T) {
 	if w.open() {
 		t.Error("it is open after it was cleared")
 	}
+}
+
+// count is how many directories, and how many files, are watched.
+func (t *Tree) count() (dirs, files int) {
+	t.index.Lock()
+	defer t.index.Unlock()
+	var walk func(n *node)
+	walk = func(n *node) {
+		if n == nil {
+			return
+		}
+		if n.kind == dir {
+			dirs++
+		} else {
+			files++
+		}
+		for _, kid := range n.kids {
+			walk(kid)
+		}
+	}
+	for _, n := range t.tops {
+		walk(n)
+	}
+	return dirs, files
 }
