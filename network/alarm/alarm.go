@@ -1,4 +1,4 @@
-// Package alarm notices what may have been changed of networks by other hands, without polling.
+// Package alarm notices, without polling, that somebody else may have changed something of the networks.
 package alarm
 
 import (

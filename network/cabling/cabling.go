@@ -1,6 +1,8 @@
-// Package cabling is how a container gets onto its networks: the interfaces of its namespace, each by the medium of its network, and the routes that lead out.
+// Package cabling connects a container's namespace to its networks: it makes and repairs the interfaces, each by the
+// medium of its network, and the default routes.
 //
-// It keeps nothing: what shall be is told to it, in records.
+// Called by package sandbox. It keeps no state: records tell it what should exist. May touch: links, addresses and
+// routes in the container's namespace, and on the host what the media touch.
 package cabling
 
 import (

@@ -1,4 +1,7 @@
-// Package interior is a container's side of its networks: what is in its namespace, and what has to be.
+// Package interior is the container's side of its networks: it reads what is in the namespace, compares that with
+// what should be there, and sets it.
+//
+// May touch: links, addresses, routes and settings of the namespace that the calling thread is in.
 package interior
 
 import (

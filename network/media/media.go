@@ -1,4 +1,7 @@
-// Package media is what each driver of networks does in its own way, and which one a network is of.
+// Package media says what the drivers of networks (bridge, macvlan, ipvlan) do each in its own way, as the interface
+// Medium, and which medium a network has.
+//
+// Called by packages network and cabling. It touches nothing itself; the media do.
 package media
 
 import (

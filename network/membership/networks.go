@@ -1,4 +1,7 @@
-// Package membership is which networks there are and who is on each: by which address, and by which names.
+// Package membership knows which networks exist and which containers are on each, with which addresses and names. It
+// allocates the addresses.
+//
+// May touch: the records of networks (package record).
 package membership
 
 import (

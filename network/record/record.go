@@ -1,7 +1,9 @@
 // Package record is what is remembered of networks and sandboxes while they exist.
 //
-// A record is written before the kernel is changed and removed after it was changed back, so whoever reads
-// it knows of everything that may exist. It says what shall be; what is, the kernel says.
+// A record is written before the kernel is changed, and removed after the change was undone. So whoever reads the
+// records knows of everything that may exist. A record says what should exist. What does exist, the kernel says.
+//
+// May touch: files below <run>/network.
 package record
 
 import (

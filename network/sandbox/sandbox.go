@@ -1,7 +1,8 @@
-// Package sandbox has the network namespaces of containers: each is set up, mended while its container runs, put on other networks, relieved of its names and ports
-// by a successor's, and torn down.
+// Package sandbox has the network namespaces of containers, and the verbs on them: set up, mend while the container
+// runs, move to other networks, hand names and ports over to a successor, tear down.
 //
-// Touches namespaces and the host's firewall and ports, by the packages that it is given.
+// Called by package network. May touch: namespaces, the host's firewall and ports, through the packages that it is
+// given.
 package sandbox
 
 import (

@@ -1,4 +1,5 @@
-// Package sight looks at the host for all networks at once, and only at what something may have happened to.
+// Package sight reads the host for all networks at once: links, addresses, settings and firewall. It reads again only
+// what may have changed (package alarm).
 package sight
 
 import (

@@ -1,5 +1,5 @@
-// Package access does to the containers of a service what changes nothing of what is wished for: commands, streams and files go in and out, and it is looked at
-// what they are made of and use.
+// Package access has the verbs on the containers of a service that leave what users have asked for as it is:
+// commands, streams and files go in and out, and somebody looks at what a container contains and uses.
 package access
 
 import (

@@ -1,4 +1,5 @@
-// Package await waits until containers are what somebody needs them to be, and says what there is to know when one cannot be that any more.
+// Package await waits until containers are in a state that somebody needs (started, healthy, completed). If a
+// container cannot get there any more, it says why.
 package await
 
 import (

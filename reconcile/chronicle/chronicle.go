@@ -1,4 +1,5 @@
-// Package chronicle remembers how containers came to run, and writes down what was done to projects: each plan that changes something is a chapter.
+// Package chronicle remembers how containers came to run, and writes down what was done to projects. Each plan that
+// changes something is an entry of the history.
 package chronicle
 
 import (

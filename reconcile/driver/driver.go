@@ -1,6 +1,6 @@
-// Package driver says what reconcile needs of the rooms that touch the kernel.
-// The interfaces live here, with their consumer; the rooms return structs that satisfy them.
-// It is the one package of reconcile that imports those rooms, and only for their values.
+// Package driver says what reconcile needs of the rooms that touch the kernel. The interfaces live here, with their
+// consumer; the rooms return structs that satisfy them. Other packages of reconcile change the host only through
+// these interfaces. internal/deps lists those that may import a room, for its values.
 //
 // A worked sequence, one container's life:
 //
@@ -8,8 +8,8 @@
 //	Volumes.Mounts → Images.Prepare (→ Images.View) → Networks.Setup → Containers.Create → Containers.Start
 //	… Containers.Kill → Containers.Wait → Containers.Delete → Networks.Teardown → Images.Remove
 //
-// Every Create, Setup, Delete, Teardown and Remove is idempotent: done twice, or after a crash in
-// its middle, it ends in the same state, and deleting what is not there is success.
+// Every Create, Setup, Delete, Teardown and Remove is idempotent. If it is done twice, or again after a crash in its
+// middle, the result is the same. To delete what does not exist is success.
 package driver
 
 import (

@@ -1,5 +1,6 @@
-// Package errand carries out the commands on containers that exist, which need no file: start, stop and restart; and stops some for as long as their volumes
-// are at work on. Each is a plan, on record from before its first change.
+// Package errand carries out the commands on existing containers that need no file: start, stop and restart. It also
+// stops containers for the time that somebody works on their volumes. Each command is a plan, and is on record before
+// its first change.
 package errand
 
 import (

@@ -1,4 +1,5 @@
-// Package gate says who may work: many at a time, each on what it holds the lock of, or one who needs everybody else to stand still.
+// Package gate says who may work. Many can work at a time, each on the object whose lock it holds. Or one works, and
+// everybody else waits.
 package gate
 
 import (

@@ -1,5 +1,6 @@
-// Package grant finds what a container is given of the host: device nodes, what vendors' files add to them, the numbers of block devices, a seccomp
-// profile that is a file. It looks when it is asked: the same wish may be granted otherwise tomorrow.
+// Package grant finds what the host gives to a container: device nodes, what vendors' device files add to them, the
+// numbers of block devices, and a seccomp profile from a file. It looks when it is asked: the answer may be another
+// one tomorrow.
 package grant
 
 import (

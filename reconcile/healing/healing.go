@@ -1,5 +1,5 @@
-// Package healing puts right what is damaged or missing of what users have asked for of a project: it looks, plans, carries the plan out and says what has come of
-// it. Package loop says when.
+// Package healing repairs a project: it reads what users have asked for (package wish), looks at the host, plans,
+// carries the plan out, and reports the result. Package loop says when.
 package healing
 
 import (

@@ -1,5 +1,6 @@
-// Package interim keeps what must be remembered of what is under way, for whoever carries it to its end: what rolling updates begin from, whose anonymous
-// volumes wait for a successor, and which go with a container.
+// Package interim keeps what must be remembered of work under way, so that the next daemon can finish it: the state
+// from which rolling updates began, the anonymous volumes that wait for a successor of their container, and those
+// that are removed with a container.
 package interim
 
 import "github.com/stackrun/stack/reconcile/driver"

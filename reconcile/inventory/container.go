@@ -1,5 +1,5 @@
-// Package inventory is what there is on the host, read anew each time it is asked for: the containers with what their labels and facts say, in the
-// order of projects, services and numbers, and all of it as a plan's Observed. It keeps nothing and changes nothing.
+// Package inventory reads what is on the host, anew each time: the containers, with what their labels and facts say,
+// sorted by project, service and number, and the whole as a plan's Observed. It keeps nothing and changes nothing.
 package inventory
 
 import (

@@ -1,5 +1,9 @@
-// Package lifecycle is what becomes of one container: it is made, started with its steps and hooks before and after, looked after while it runs, mended,
-// stopped and removed.
+// Package lifecycle is the life of one container, of a project or of none: it is created, started (with the steps
+// before and the hooks after), supervised while it runs, mended, stopped (with the hooks before) and removed. Keeper
+// has these verbs and the lock of each container.
+//
+// Called by the engine and by the packages that carry out commands. May touch the host through the drivers, and the
+// directories of logs and of notes on creations below the roots.
 package lifecycle
 
 import (

@@ -1,4 +1,6 @@
-// Package loop says when each project is looked at and put right, and whose turn it is meanwhile. What is done then is its Healer's.
+// Package loop decides when each project is looked at and repaired, and whose turn it is: a command's or the loop's.
+// It has the turns of projects, which all commands take. What is done in a turn of the loop, its Healer does (package
+// healing).
 package loop
 
 import (

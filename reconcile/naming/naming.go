@@ -1,4 +1,4 @@
-// Package naming says who has a name of a container, and holds one for whoever is about to take it.
+// Package naming says which container has a name, and reserves a name for whoever is about to take it.
 package naming
 
 import (

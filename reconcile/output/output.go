@@ -1,5 +1,5 @@
-// Package output reads what the containers of a project have written, merged by time, and goes on with it as it comes. A container's log is one or more
-// files: package runtime/logs knows what is in one, this one which there are.
+// Package output reads what the containers of a project have written, merged by time, and can follow it. A
+// container's log is one or more files. Package runtime/logs reads one file; this package knows which files exist.
 package output
 
 import (

@@ -1,5 +1,8 @@
-// Package performer carries out the steps of a plan: it is apply's Performer. Each step is a call of who is there for it, with its events, its place in the file
-// when it fails, and when it was done.
+// Package performer carries out the steps of a plan: it implements apply.Performer. For each step it calls the
+// package that can do it, sends the events, notes when the step began and ended, and gives an error its place in the
+// file. When a pass fails, it removes what the pass has made (undo.go).
+//
+// Called by the engine, errand, healing and oneoff. May touch the host through the drivers and package lifecycle.
 package performer
 
 import (

@@ -1,5 +1,8 @@
-// Package planning makes plans of files and this host: what a file asks for with what a caller and the last up add to it, what is there, and what package plan
-// makes of the two.
+// Package planning makes a plan of a file and this host. It combines what the file asks for with the caller's options
+// and the record of the last up, reads the host, and calls package plan.
+//
+// Called by the engine, errand, healing and oneoff. It changes nothing, except that it pulls or builds images if only
+// that shows whether a container stays, and holds ports that it has chosen.
 package planning
 
 import (

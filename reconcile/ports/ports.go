@@ -1,5 +1,5 @@
-// Package ports chooses ports of the host for those that a file publishes and somebody else has, and knows which are a project's own. What may be chosen
-// package autoport says.
+// Package ports chooses free ports of the host in place of published ones that somebody else has, and knows which
+// ports are a project's own. Package autoport says which ports may be chosen.
 package ports
 
 import (

@@ -1,4 +1,5 @@
-// Package removal takes projects away: containers in the reverse order of their dependencies, networks, and what else is asked for.
+// Package removal takes projects down: containers, in the reverse order of their dependencies, then networks, and
+// whatever else the caller asks for.
 package removal
 
 import (

@@ -1,5 +1,6 @@
-// Package resource has the networks and volumes of the host by their names and ids, whoever's they are, and keeps what a client of the Docker Engine API has
-// asked for when it made one that belongs to no file. See docs/adr/0071-networks-and-volumes-without-a-file.md.
+// Package resource has the networks and volumes of the host by their names and ids, of all projects and of none. It
+// also keeps the records of those that a client of the Docker Engine API has made, which belong to no file. See
+// docs/adr/0071-networks-and-volumes-without-a-file.md.
 package resource
 
 import (

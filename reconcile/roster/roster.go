@@ -1,5 +1,5 @@
-// Package roster has the containers that are looked after: how users know them, also a moment after they are gone, and what is to be remembered of each of
-// them while it runs.
+// Package roster is the list of the containers that are supervised: how users know each of them, also for a moment
+// after its removal, and what must be remembered of it while it runs. It is in memory only.
 package roster
 
 import (

@@ -1,4 +1,8 @@
-// Package single acts on one container that is meant by its id, the beginning of it, or its name, whoever's it is, and makes those that belong to no file.
+// Package single acts on one container, which is named by its id, the beginning of its id, or its name. The container
+// may be of a project or of none. It also makes the containers that belong to no file.
+//
+// Called by api/docker/containers. May touch the host through the drivers and package lifecycle, and the records of
+// containers without a file in the store.
 package single
 
 import (

@@ -1,4 +1,5 @@
-// Package snapshot has what was in the volumes of projects: as it was at one moment, copied for another project, or removed a while ago.
+// Package snapshot has the verbs on the content of volumes: keep it as it is at one moment, restore it, clone it for
+// another project, and bring back removed volumes. It pauses or stops the containers that use them meanwhile.
 package snapshot
 
 import (

@@ -1,5 +1,6 @@
-// Package standalone is what is kept of a container that belongs to no file: what a client of the Docker Engine API has asked for when it made it, and
-// since. See docs/adr/0068-containers-without-a-file.md. It is pure: it reads and writes nothing.
+// Package standalone is the record of a container that belongs to no file: what a client of the Docker Engine API
+// asked for when it made the container, and since then. See docs/adr/0068-containers-without-a-file.md. Record is a
+// plain value; Book keeps records in the store.
 package standalone
 
 import (

@@ -1,5 +1,5 @@
-// Package wiring connects containers, when they start, to what may be another thing at each start: networks, namespaces and volumes of others, names of the
-// host.
+// Package wiring connects a container, at each start, to what may be different at each start: its networks, the
+// namespaces and volumes of other containers, and names of the host.
 package wiring
 
 import (

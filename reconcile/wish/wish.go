@@ -1,6 +1,8 @@
-// Package wish is what a user has asked for of a project, as the store keeps it: the file of the last up with the numbers of
-// replicas that were given beside it, which services were brought up, which containers were stopped by a command, and the command that is under
-// way. Healing and the start after a reboot do this and never more.
+// Package wish is what users have asked for of each project, as the store keeps it: the file of the last up, with the
+// numbers of replicas given on the command line; the services that were brought up; the containers that a command has
+// stopped; and the command that is under way. Healing, and the start after a reboot, do this and never more.
+//
+// May touch: the projects' bucket of the store.
 package wish
 
 import (

@@ -1,5 +1,5 @@
-// Package cli is one run of the command: its streams, environment and global flags, the project that it is about, and the daemon that it asks. The verbs
-// are made of it.
+// Package cli is one run of the command: its streams, environment and global flags, the project that it is about, and
+// the daemon that it asks. The verbs are built on it.
 package cli
 
 import (

@@ -1,5 +1,6 @@
-// Package daemon is the process that holds projects up: it locks the roots, opens the engine with its drivers, and answers in front of it until it is told to end
-// or has nothing to look after. It is linked by the program that stack carries (cmd/stack-daemon), and by no command.
+// Package daemon is the process that keeps projects up. It locks the roots, opens the engine with its drivers, and
+// answers requests until it is told to end or has nothing to look after. Only the program cmd/stack-daemon, which
+// stack contains, links it. No command does.
 package daemon
 
 import (
