@@ -1,7 +1,7 @@
 // Package reconcile makes the host what a Compose file says, and keeps it so.
 //
-//	spec.Project ─ desire.Of ─▶ plan.Desired ─┐
-//	host ───────── observe ──▶ plan.Observed ─┴ plan.Build ─▶ plan.Plan ─ apply.Run ─▶ drivers
+//	spec.Project ─ desire.Of ─▶ plan.Desired ──┐
+//	host ─ inventory.Observe ─▶ plan.Observed ─┴ plan.Build ─▶ plan.Plan ─ apply.Run ─▶ drivers
 //
 // Engine is the entrance: it has one method per verb, which package api calls. It is composed of the packages below
 // this one. Each of them does one thing and holds the state for it. The engine itself has the verbs on whole projects
