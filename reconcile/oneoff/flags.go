@@ -20,13 +20,15 @@ func parsePublish(text string) ([]plan.Port, error) {
 	return desire.Ports(ports), nil
 }
 
-// parseVolume reads run's --volume: [SOURCE:]TARGET[:ro|rw]. The caller has made a host path absolute; a source without a
+// parseVolume reads run's --volume: [SOURCE:]TARGET[:OPTIONS]. The caller has made a host path absolute; a source without a
 // slash is the name of a volume on the host.
 func parseVolume(text string) (plan.Mount, error) {
 	f := strings.Split(text, ":")
 	m := plan.Mount{Type: "volume"}
-	if n := len(f); n > 1 && (f[n-1] == "ro" || f[n-1] == "rw") {
-		m.ReadOnly = f[n-1] == "ro"
+	if n := len(f); n == 3 || n == 2 && (f[1] == "ro" || f[1] == "rw") {
+		if unknown := m.SetOptions(f[n-1]); unknown != "" {
+			return m, fmt.Errorf("cannot mount %q: the option %q is not known: expected ro, rw, nocopy, z, Z or a mode of propagation: %w", text, unknown, errdefs.ErrInvalidArgument)
+		}
 		f = f[:n-1]
 	}
 	switch len(f) {
@@ -35,12 +37,14 @@ func parseVolume(text string) (plan.Mount, error) {
 	case 2:
 		m.Source, m.Target = f[0], f[1]
 	default:
-		return m, fmt.Errorf("cannot mount %q: expected [SOURCE:]TARGET[:ro]: %w", text, errdefs.ErrInvalidArgument)
+		return m, fmt.Errorf("cannot mount %q: expected [SOURCE:]TARGET[:OPTIONS]: %w", text, errdefs.ErrInvalidArgument)
 	}
 	if !path.IsAbs(m.Target) {
 		return m, fmt.Errorf("cannot mount %q: the target %q is not absolute: %w", text, m.Target, errdefs.ErrInvalidArgument)
 	}
-	m.Target = path.Clean(m.Target)
+	if m.Target = path.Clean(m.Target); m.Target == "/" {
+		return m, fmt.Errorf("cannot mount %q: the target is the container's root: mount below it: %w", text, errdefs.ErrInvalidArgument)
+	}
 	if strings.HasPrefix(m.Source, "/") {
 		m.Type, m.CreateHostPath = "bind", true
 	} else if strings.Contains(m.Source, "/") {

@@ -101,6 +101,10 @@ func TestParseVolume(t *testing.T) {
 		"cache:/data:ro": {Type: "volume", Source: "cache", Target: "/data", ReadOnly: true},
 		"/a:/data:rw":    {Type: "bind", Source: "/a", Target: "/data", CreateHostPath: true},
 		"/data:ro":       {Type: "volume", Target: "/data", ReadOnly: true},
+
+		"/a:/data:ro,z,rslave": {Type: "bind", Source: "/a", Target: "/data", ReadOnly: true, CreateHostPath: true, Propagation: "rslave"},
+		"/a:/data:delegated":   {Type: "bind", Source: "/a", Target: "/data", CreateHostPath: true},
+		"cache:/data:nocopy":   {Type: "volume", Source: "cache", Target: "/data", NoCopy: true},
 	} {
 		if got, err := parseVolume(text); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: %+v, %v; expected %+v", text, got, err, want)
@@ -108,7 +112,7 @@ func TestParseVolume(t *testing.T) {
 	}
 	for text, says := range map[string]string{
 		"data": `the target "data" is not absolute`, "a:b": `the target "b" is not absolute`, "": `the target "" is not absolute`,
-		"./a:/b": `the source "./a" is neither`, "a:/b:z": "expected [SOURCE:]TARGET[:ro]",
+		"./a:/b": `the source "./a" is neither`, "a:/b:z,y": `the option "y" is not known`, "a:/b/..": "the target is the container's root", "a:/b:ro:z": "expected [SOURCE:]TARGET[:OPTIONS]",
 	} {
 		if _, err := parseVolume(text); !errors.Is(err, errdefs.ErrInvalidArgument) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v, expected %q", text, err, says)

@@ -101,18 +101,8 @@ func bind(text string) (plan.Mount, error) {
 	case strings.Contains(m.Source, "/"):
 		return m, invalid("invalid volume specification: '%s': %q is neither an absolute path nor the name of a volume", text, m.Source)
 	}
-	for _, word := range strings.FieldsFunc(mode, func(r rune) bool { return r == ',' }) {
-		switch word {
-		case "ro":
-			m.ReadOnly = true
-		case "rw", "z", "Z", "consistent", "cached", "delegated", "default": // labels of SELinux, which stack has not; how docker's virtual machines share files
-		case "nocopy":
-			m.NoCopy = true
-		case "private", "rprivate", "shared", "rshared", "slave", "rslave":
-			m.Propagation = word
-		default:
-			return m, invalid("invalid mode: %s, of volume '%s'", word, text)
-		}
+	if unknown := m.SetOptions(mode); unknown != "" {
+		return m, invalid("invalid mode: %s, of volume '%s'", unknown, text)
 	}
 	return m, nil
 }
