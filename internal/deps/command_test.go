@@ -2,7 +2,6 @@ package deps
 
 import (
 	"go/ast"
-	"maps"
 	"regexp"
 	"slices"
 	"testing"
@@ -54,21 +53,8 @@ func TestCommandLayers(t *testing.T) {
 			}
 		}
 	}
-	for _, p := range sortedPkgs(pkgs) {
-		for _, to := range slices.Sorted(maps.Keys(p.imports)) {
-			dep, ok := ours(to)
-			if !ok {
-				continue
-			}
-			if why := climbs(p.path, dep); why != "" {
-				t.Errorf("%s imports %s (%q): %s", p.path, dep, p.imports[to], why)
-			}
-		}
-	}
-	for _, c := range []struct {
-		from, to string
-		bad      bool
-	}{
+	rule(climbs).holds(t, pkgs)
+	rule(climbs).says(t, []ruling{
 		{"cmd/stack", "cmd/stack/root", false},
 		{"cmd/stack/root", "cmd/stack/deploy", false},
 		{"cmd/stack/deploy", "cmd/stack/cli", false},
@@ -77,11 +63,7 @@ func TestCommandLayers(t *testing.T) {
 		{"cmd/stack/console", "cmd/stack/cli", true},
 		{"cmd/stack/watch", "cmd/stack/watch/rule", false},
 		{"cmd/stack/progress", "cmd/stack/console", true},
-	} {
-		if got := climbs(c.from, c.to); (got != "") != c.bad {
-			t.Errorf("%s imports %s: %q, forbidden should be %v", c.from, c.to, got, c.bad)
-		}
-	}
+	})
 }
 
 // TestNounsExportTheirCommands: a package of verbs has nothing for others but what makes the verbs' commands.

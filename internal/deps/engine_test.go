@@ -1,7 +1,6 @@
 package deps
 
 import (
-	"maps"
 	"slices"
 	"testing"
 )
@@ -79,20 +78,9 @@ func TestEngineLayers(t *testing.T) {
 		if in(p.path, "reconcile") && (p.path == "reconcile/driver" || !in(p.path, "reconcile/driver")) && !seen[p.path] {
 			t.Errorf("%s is in no layer of engineLayers", p.path)
 		}
-		for _, to := range slices.Sorted(maps.Keys(p.imports)) {
-			dep, ok := ours(to)
-			if !ok {
-				continue
-			}
-			if why := rises(p.path, dep); why != "" {
-				t.Errorf("%s imports %s (%q): %s", p.path, dep, p.imports[to], why)
-			}
-		}
 	}
-	for _, c := range []struct {
-		from, to string
-		bad      bool
-	}{
+	rule(rises).holds(t, pkgs)
+	rule(rises).says(t, []ruling{
 		{"reconcile", "reconcile/snapshot", false},
 		{"reconcile/snapshot", "reconcile/errand", false},
 		{"reconcile/errand", "reconcile/healing", true},
@@ -103,9 +91,5 @@ func TestEngineLayers(t *testing.T) {
 		{"reconcile/history/book", "reconcile/history", false},
 		{"reconcile/history", "reconcile/history/book", true},
 		{"reconcile/driver/fake", "reconcile/driver", false},
-	} {
-		if got := rises(c.from, c.to); (got != "") != c.bad {
-			t.Errorf("%s imports %s: %q, forbidden should be %v", c.from, c.to, got, c.bad)
-		}
-	}
+	})
 }

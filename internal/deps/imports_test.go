@@ -26,17 +26,7 @@ func room(p string) string {
 
 // TestImportDirections holds the arrows of docs/architecture.md.
 func TestImportDirections(t *testing.T) {
-	for _, p := range sortedPkgs(load(t)) {
-		for _, to := range slices.Sorted(maps.Keys(p.imports)) {
-			dep, ok := ours(to)
-			if !ok {
-				continue
-			}
-			if why := forbidden(p.path, dep); why != "" {
-				t.Errorf("%s imports %s (%s): %s", p.path, dep, strings.Join(p.imports[to], ", "), why)
-			}
-		}
-	}
+	rule(forbidden).holds(t, load(t))
 }
 
 // forbidden says why from may not import to, or "".
@@ -109,10 +99,7 @@ func TestDockerTypes(t *testing.T) {
 
 // TestForbidden: the rules say no where they must, so that a change of them is seen.
 func TestForbidden(t *testing.T) {
-	for _, c := range []struct {
-		from, to string
-		bad      bool
-	}{
+	rule(forbidden).says(t, []ruling{
 		{"runtime/boot", "runtime/mount", false},
 		{"image", "runtime/mount", false},
 		{"image", "runtime", true},
@@ -154,11 +141,7 @@ func TestForbidden(t *testing.T) {
 		{"api/server", "api/docker", true},
 		{"cmd/stack/daemon", "api/docker", false},
 		{"cmd/stack", "api/docker", true},
-	} {
-		if got := forbidden(c.from, c.to); (got != "") != c.bad {
-			t.Errorf("%s imports %s: %q, forbidden should be %v", c.from, c.to, got, c.bad)
-		}
-	}
+	})
 }
 
 // TestPure: the planner and the graph decide from their arguments alone, so that a plan can be printed, compared and trusted.

@@ -1,7 +1,6 @@
 package deps
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -66,9 +65,9 @@ var walls = map[string][]string{
 	"runtime/proto":       {"runtime/mount"},
 }
 
-// walled says why from, of a room that walls has, may not import to, of the room too; "" = it may.
+// walled says why from may not import to when both are of one room that walls has, or "".
 func walled(from, to string) string {
-	if from == room(from) || slices.Contains(walls[from], to) {
+	if r := room(from); r == "" || r == "volume" || r != room(to) || from == r || slices.Contains(walls[from], to) {
 		return ""
 	}
 	return "it is not made of that, see walls"
@@ -77,18 +76,7 @@ func walled(from, to string) string {
 // TestWalls: within a room, too, imports go one way.
 func TestWalls(t *testing.T) {
 	pkgs := load(t)
-	for _, p := range sortedPkgs(pkgs) {
-		if r := room(p.path); r == "" || r == "volume" {
-			continue
-		}
-		for _, to := range slices.Sorted(maps.Keys(p.imports)) {
-			if dep, ok := ours(to); ok && room(dep) == room(p.path) {
-				if why := walled(p.path, dep); why != "" {
-					t.Errorf("%s imports %s (%s): %s", p.path, dep, strings.Join(p.imports[to], ", "), why)
-				}
-			}
-		}
-	}
+	rule(walled).holds(t, pkgs)
 	for from, all := range walls {
 		for _, to := range all {
 			if pkgs[from] == nil || pkgs[from].imports[module+"/"+to] == nil {
@@ -100,10 +88,7 @@ func TestWalls(t *testing.T) {
 
 // TestWalled: the walls say no where they must, so that a change of them is seen.
 func TestWalled(t *testing.T) {
-	for _, c := range []struct {
-		from, to string
-		bad      bool
-	}{
+	rule(walled).says(t, []ruling{
 		{"image", "image/layer", false},
 		{"image/snapshot", "image/layer", false},
 		{"image/layer", "image/snapshot", true},
@@ -128,11 +113,7 @@ func TestWalled(t *testing.T) {
 		{"runtime/monitor", "runtime/record", true},
 		{"runtime/container", "runtime/record", true},
 		{"runtime/logs", "runtime", true},
-	} {
-		if got := walled(c.from, c.to); (got != "") != c.bad {
-			t.Errorf("%s imports %s: %q, forbidden should be %v", c.from, c.to, got, c.bad)
-		}
-	}
+	})
 }
 
 // TestDefinitionsTouchNothing: what may be asked of a network and what a container is, is decided without the host.
