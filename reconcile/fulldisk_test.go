@@ -143,6 +143,7 @@ func TestAStartThatTheHostLacksSomethingForIsNoAttempt(t *testing.T) {
 		"no process":               {failed("clone3", unix.EAGAIN), "running"},
 		"no process for a monitor": {fmt.Errorf("cannot start the init program: %w", unix.EAGAIN), "running"},
 		"no open file":             {failed("open", unix.EMFILE), "running"},
+		"pids_limit is too low":    {&runtime.StartError{Failure: &proto.Failure{Stage: "init", Syscall: "clone", Errno: unix.EAGAIN, ExitCode: 125}}, "exited"},
 		"its tmpfs is full":        {failed("write", unix.ENOSPC), "exited"},
 		"no such program":          {failed("execve", unix.ENOENT), "exited"},
 	} {

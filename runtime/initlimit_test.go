@@ -35,5 +35,7 @@ func TestInitWithoutRoomForTheProgram(t *testing.T) {
 	_, err = h.Start(t.Context(), c.ID)
 	if start := new(runtime.StartError); err == nil || !errors.As(err, &start) || !strings.Contains(err.Error(), "pids_limit") {
 		t.Errorf("started with one process for two: %v", err)
+	} else if start.HostLacks() {
+		t.Errorf("the host lacks nothing for it: %v", err)
 	}
 }

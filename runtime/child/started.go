@@ -26,13 +26,14 @@ func (e *StartError) Error() string {
 }
 
 // HostLacks says that nothing is the matter with the container: the host had no process, no namespace or no open file left for it. By clone(2), namespaces(7) (a limit of /proc/sys/user is
-// ENOSPC, EUSERS before Linux 4.9) and open(2). Another call of the start with one of these errors is about what the container asks for, as a tmpfs of its own that is full.
+// ENOSPC, EUSERS before Linux 4.9) and open(2). Another call of the start with one of these errors is about what the container asks for, as a tmpfs of its own that is full, and so is the clone of
+// init: true, which is made under the container's own limits.
 func (e *StartError) HostLacks() bool {
 	switch e.Failure.Errno {
 	case unix.EMFILE, unix.ENFILE:
 		return true
 	case unix.ENOSPC, unix.EUSERS, unix.EAGAIN, unix.ENOMEM:
-		return slices.Contains([]string{"clone", "clone3", "unshare"}, e.Failure.Syscall)
+		return e.Failure.Stage != "init" && slices.Contains([]string{"clone", "clone3", "unshare"}, e.Failure.Syscall)
 	}
 	return false
 }
