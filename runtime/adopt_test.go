@@ -152,26 +152,29 @@ func TestMonitorKilled(t *testing.T) {
 	}
 }
 
+// goDown leaves of container id, which has ended, what a power cut does: the run root empty, a record of a run in another boot, no exit.
+func (h *host) goDown(id string) {
+	h.t.Helper()
+	must(h.t, os.RemoveAll(h.roots.Run))
+	must(h.t, os.Remove(h.roots.InState("containers", id, "exit.json")))
+	path := h.roots.InState("containers", id, "run.json")
+	b, err := os.ReadFile(path)
+	must(h.t, err)
+	var m map[string]any
+	must(h.t, json.Unmarshal(b, &m))
+	m["boot"] = "another"
+	b, err = json.Marshal(m)
+	must(h.t, err)
+	must(h.t, os.WriteFile(path, b, 0o600))
+}
+
 func TestHostWentDown(t *testing.T) {
 	h := newHost(t)
 	c := h.config("sleep", "1000")
 	h.up(c)
 	_, err := h.Stop(t.Context(), c.ID, 0)
 	must(t, err)
-	// As a power cut leaves it: the run root empty, a record of a run in another boot, no exit.
-	h.nextDaemon(func() {
-		must(t, os.RemoveAll(h.roots.Run))
-		must(t, os.Remove(h.roots.InState("containers", c.ID, "exit.json")))
-		path := h.roots.InState("containers", c.ID, "run.json")
-		b, err := os.ReadFile(path)
-		must(t, err)
-		var m map[string]any
-		must(t, json.Unmarshal(b, &m))
-		m["boot"] = "another"
-		b, err = json.Marshal(m)
-		must(t, err)
-		must(t, os.WriteFile(path, b, 0o600))
-	})
+	h.nextDaemon(func() { h.goDown(c.ID) })
 	if x := h.wait(c.ID); x.Code != 137 || !strings.Contains(x.Error, "host went down") || x.StartedAt.IsZero() {
 		t.Errorf("exit %+v", x)
 	}

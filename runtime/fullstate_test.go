@@ -11,6 +11,7 @@ import (
 
 	"github.com/stackrun/stack/internal/sandbox"
 	"github.com/stackrun/stack/runtime"
+	"github.com/stackrun/stack/runtime/proto"
 )
 
 // TestExitOnAFullDisk: where the state root takes nothing, as on a full disk, the exit of a container is known all the same, to the next daemon too. It is put where
@@ -134,4 +135,38 @@ func TestRestartOnAFullDisk(t *testing.T) {
 		t.Errorf("after a start that failed it is %s, %+v, %v", s.Status, s.Exit, err)
 	}
 	must(t, os.Remove(filler))
+}
+
+// TestNextDaemonOnAFullDisk: one that cannot put down how a container has ended, which nobody has seen, looks after the others all the same.
+func TestNextDaemonOnAFullDisk(t *testing.T) {
+	for name, between := range map[string]func(h *host, id string){
+		"its status was removed": func(h *host, id string) {
+			must(h.t, os.Remove(h.roots.InRun("containers", id, proto.StatusName)))
+		},
+		"its run directory was removed": func(h *host, id string) {
+			must(h.t, os.RemoveAll(h.roots.InRun("containers", id)))
+		},
+		"the host went down": func(h *host, id string) { h.goDown(id) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			c := h.config("sleep", "1000")
+			h.up(c)
+			if name == "the host went down" {
+				_, err := h.Stop(t.Context(), c.ID, 0)
+				must(t, err)
+			}
+			release := func() {}
+			defer func() { release() }()
+			h.nextDaemon(func() {
+				between(h, c.ID)
+				release = sealed(t, h.roots.InState("containers", c.ID))
+			})
+			if s, err := h.State(t.Context(), c.ID); err != nil || s.Status == runtime.Running {
+				t.Errorf("it is %s, %v", s.Status, err)
+			}
+			release()
+			h.up(c) // it can be started again
+		})
+	}
 }

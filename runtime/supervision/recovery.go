@@ -67,7 +67,7 @@ func (sv *Supervisor) decided(id string, monitor identity.Monitor) (*Run, error)
 			identity.Reap(pidfd)
 			pidfd.Close()
 			if lost && err == nil && !sv.records.HasExit(id) {
-				err = sv.records.WriteExit(id, &process.Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true, Error: missing + " was removed, by which the container is found; it was killed"})
+				sv.unseen(id, &process.Exit{FinishedAt: time.Now(), Error: missing + " was removed, by which the container is found; it was killed"})
 			}
 			return nil, err
 		}
@@ -97,8 +97,17 @@ func (sv *Supervisor) recoverOne(id string) error {
 		s = nil
 	}
 	if _, err := sv.records.Exit(id); errors.Is(err, fs.ErrNotExist) && r.Boot != sv.records.Boot {
-		return sv.records.WriteExit(id, &process.Exit{Code: 137, Signal: int(unix.SIGKILL), StartedAt: r.Asked, FinishedAt: time.Now(), Unseen: true, Error: "the host went down while the container ran"})
+		sv.unseen(id, &process.Exit{StartedAt: r.Asked, FinishedAt: time.Now(), Error: "the host went down while the container ran"})
+		return nil
 	}
 	sv.settle(id, s, nil)
 	return nil
+}
+
+// unseen puts down that container id was killed, as x says, and nobody saw it end. A disk that takes nothing is no reason to look after nobody: State says by itself that such a container has ended.
+func (sv *Supervisor) unseen(id string, x *process.Exit) {
+	x.Code, x.Signal, x.Unseen = 137, int(unix.SIGKILL), true
+	if err := sv.records.WriteExit(id, x); err != nil {
+		sv.notice(fmt.Sprintf("cannot record how container %.12s has ended (%s): %v", id, x.Error, err))
+	}
 }
