@@ -129,7 +129,7 @@ func (d *Driver) open(dir string) error {
 
 // compose makes the parts. Precondition: nobody else has the directory.
 func (d *Driver) compose(o Options, dir string) (err error) {
-	if err := atomicfile.Sweep(dir); err != nil {
+	if err := errors.Join(atomicfile.Sweep(dir), atomicfile.Sweep(d.roots.InState())); err != nil { // nobody else replaces files right below the state root
 		return fmt.Errorf("cannot open the networks: %w", err)
 	}
 	d.fw = nft.New(d.instance, d.names.BridgePrefix())

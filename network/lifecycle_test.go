@@ -354,25 +354,52 @@ func TestSysctlsAreRestoredWithoutTheRunRoot(t *testing.T) {
 	}
 }
 
-// TestSysctlsThatAnOlderProgramChanged: it had its record below the run root.
+// TestSysctlsThatAnOlderProgramChanged: it had its record below the run root. After a downgrade there may be one of ours too, of an earlier boot.
 func TestSysctlsThatAnOlderProgramChanged(t *testing.T) {
+	for name, ours := range map[string]func(path string) error{
+		"upgrade": os.Remove,
+		"upgrade after a downgrade": func(path string) error {
+			return os.WriteFile(path, []byte(`{"epoch":"another","changed":{"net/ipv4/ip_forward":{"Old":"1","New":"0"}}}`), 0o600)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			h.network(Config{ID: "n"})
+			if err := h.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			before := h.roots.InRun("network", "sysctls.json")
+			if err := errors.Join(ours(h.roots.InState("sysctls.json")), os.WriteFile(before, []byte(`{"net/ipv4/ip_forward":{"Old":"0","New":"1"}}`), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			h.start()
+			if err := h.Delete(t.Context(), "n"); err != nil {
+				t.Fatal(err)
+			}
+			if b, err := os.ReadFile(sysctl.Root + sysctl.Forward4); err != nil || strings.TrimSpace(string(b)) != "0" {
+				t.Errorf("%s, %v", b, err)
+			}
+			if _, err := os.Stat(before); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("its record is there: %v", err)
+			}
+		})
+	}
+}
+
+// TestRecordOfSysctlsCutShort: what a daemon that died while it wrote the record has left goes.
+func TestRecordOfSysctlsCutShort(t *testing.T) {
 	h := newHost(t)
 	h.network(Config{ID: "n"})
 	if err := h.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(os.Remove(h.roots.InState("sysctls.json")), os.WriteFile(h.roots.InRun("network", "sysctls.json"), []byte(`{"net/ipv4/ip_forward":{"Old":"0","New":"1"}}`), 0o600)); err != nil {
+	left := h.roots.InState(".sysctls.json.tmp-1")
+	if err := os.WriteFile(left, []byte(`{"ep`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	h.start()
-	if err := h.Delete(t.Context(), "n"); err != nil {
-		t.Fatal(err)
-	}
-	if b, err := os.ReadFile(sysctl.Root + sysctl.Forward4); err != nil || strings.TrimSpace(string(b)) != "0" {
-		t.Errorf("%s, %v", b, err)
-	}
-	if _, err := os.Stat(h.roots.InRun("network", "sysctls.json")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("its record is there: %v", err)
+	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is there: %v", err)
 	}
 }
 

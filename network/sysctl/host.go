@@ -35,19 +35,17 @@ type recorded struct {
 // OpenHost reads what a predecessor has changed in epoch, and recorded in the file at path or, an older program, in that at before.
 func OpenHost(path, before, epoch string) (*Host, error) {
 	h := &Host{path: path, before: before, epoch: epoch, was: map[string]setting{}}
-	var have recorded
 	b, err := os.ReadFile(path)
-	switch {
-	case err == nil:
-		// It is not synced: one that cannot be read is of a boot that a power cut has ended.
-		if json.Unmarshal(b, &have) == nil && have.Epoch == epoch && have.Changed != nil {
-			h.was = have.Changed
-		}
-		return h, nil
-	case !errors.Is(err, os.ErrNotExist):
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("cannot read the changed sysctls: %w", err)
 	}
-	b, err = os.ReadFile(before)
+	var have recorded
+	// It is not synced: one that cannot be read is of a boot that a power cut has ended.
+	if err == nil && json.Unmarshal(b, &have) == nil && have.Epoch == epoch && have.Changed != nil {
+		h.was = have.Changed
+		return h, nil
+	}
+	b, err = os.ReadFile(before) // as it is after a downgrade too
 	if errors.Is(err, os.ErrNotExist) {
 		return h, nil
 	}
@@ -116,5 +114,11 @@ func (h *Host) record() error {
 		return fmt.Errorf("cannot record %s: %w", filepath.Base(h.path), err)
 	}
 	// What it says is of this boot, so nothing is synced.
-	return atomicfile.Write(h.path, b, 0o600, atomicfile.NoSync)
+	if err := atomicfile.Write(h.path, b, 0o600, atomicfile.NoSync); err != nil {
+		return err
+	}
+	if err := os.Remove(h.before); err != nil && !errors.Is(err, os.ErrNotExist) { // all that it says is in there
+		return fmt.Errorf("cannot remove a record: %w", err)
+	}
+	return nil
 }
