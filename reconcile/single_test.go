@@ -9,10 +9,12 @@ import (
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/ask"
+	"github.com/stackrun/stack/reconcile/driver/fake"
 	"github.com/stackrun/stack/reconcile/execs"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/single"
 	"github.com/stackrun/stack/reconcile/standalone"
+	"github.com/stackrun/stack/runtime"
 )
 
 // alone makes a container that belongs to no file.
@@ -133,6 +135,36 @@ func TestStandaloneThatCannotBeMade(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		b.must(b.store.Each("standalone", func(id string, _ []byte) error { return errors.New(id + " is on record") }))
+	})
+}
+
+// TestWaitForWhatCannotBeStarted: why the last start failed is the end that a wait tells, as an inspect does, also when a run went well before it.
+func TestWaitForWhatCannotBeStarted(t *testing.T) {
+	run(t, func(b *bench) {
+		program := fake.Program{StartError: errors.New("no such program")}
+		b.host.Program = func(runtime.Config) fake.Program { return program }
+		one := b.engine.Single()
+		for _, what := range []string{"never ran", "ran before"} {
+			id := b.alone(strings.ReplaceAll(what, " ", "-"), "")
+			if what == "ran before" {
+				program = fake.Program{For: time.Second}
+				_, err := one.Start(b.Context(), id)
+				b.must(err)
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				program = fake.Program{StartError: errors.New("no such program")}
+			}
+			if _, err := one.Start(b.Context(), id); err == nil {
+				b.Fatalf("%s: it starts", what)
+			}
+			wait, err := one.Wait(b.Context(), id, single.NotRunning)
+			b.must(err)
+			end, err := wait(b.Context())
+			b.must(err)
+			if want := (single.WaitEnd{Code: 127, Error: "no such program"}); end != want {
+				b.Errorf("%s: the wait tells %+v, want %+v", what, end, want)
+			}
+		}
 	})
 }
 

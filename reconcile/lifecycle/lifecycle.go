@@ -68,6 +68,10 @@ func (k *Keeper) startLocked(ctx context.Context, c *inventory.Container, sink e
 	at.Connected = history.Now()
 	s, err := k.launch(ctx, c)
 	if err != nil {
+		// Why it did not start is on record as an end, which who asks for the last one is told.
+		if failed, err := inventory.ByID(context.WithoutCancel(ctx), k.drivers, id); err == nil {
+			k.Group.Known(id, c.Supervision(), inventory.ExitOf(failed.Exit))
+		}
 		if c.Spec.NetworkMode == "" || c.Spec.NetworkMode == "none" {
 			_ = k.drivers.Networks.Teardown(context.WithoutCancel(ctx), id) // the start's own error says more
 		}
