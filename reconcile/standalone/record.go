@@ -53,7 +53,7 @@ type Traits struct {
 	AttachStdin  bool     `json:"attachStdin,omitempty"`
 	AttachStdout bool     `json:"attachStdout,omitempty"`
 	AttachStderr bool     `json:"attachStderr,omitempty"`
-	NetworkMode  string   `json:"networkMode,omitempty"` // in the client's words
+	NetworkMode  string   `json:"networkMode,omitempty"` // in the client's words; "bridge" for "default" and nothing
 	Binds        []string `json:"binds,omitempty"`
 	IDFile       string   `json:"idFile,omitempty"`
 	PublishAll   bool     `json:"publishAll,omitempty"` // Spec has the ports that came of it

@@ -89,6 +89,22 @@ func TestCreateRefuses(t *testing.T) {
 	}
 }
 
+// TestTheDefaultNetworkHasItsName: clients send "default" or nothing; scripts look for "bridge" in what inspect and ps say, as dockerd does.
+func TestTheDefaultNetworkHasItsName(t *testing.T) {
+	for _, host := range []string{`{}`, `{"NetworkMode":""}`, `{"NetworkMode":"default"}`, `{"NetworkMode":"bridge"}`} {
+		want, _, err := read(t, `{"Image":"app","HostConfig":`+host+`}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mode := hostConfig(&single.Detail{Spec: want.Spec, Standalone: &want.Traits}).NetworkMode; mode != "bridge" {
+			t.Errorf("%s is told as %q", host, mode)
+		}
+		if _, on := want.Spec.Networks["bridge"]; !on || len(want.Spec.Networks) != 1 {
+			t.Errorf("%s is on %v", host, want.Spec.Networks)
+		}
+	}
+}
+
 // TestInspectSaysWhatWasAsked: who makes a container of what inspect says of another gets the same.
 func TestInspectSaysWhatWasAsked(t *testing.T) {
 	text := `{"Image":"app","Hostname":"h","User":"1","Env":["A=1"],"Cmd":["x"],"StopSignal":"SIGINT","ExposedPorts":{"80/tcp":{}},"HostConfig":{"NetworkMode":"n1","Memory":67108864,"CpuShares":5,"Binds":["v:/x:ro"],

@@ -25,15 +25,15 @@ const (
 // setNetworks takes the network mode, the places on networks, published ports and names.
 func setNetworks(want *single.Want, h *container.HostConfig, n *network.NetworkingConfig) error {
 	s := &want.Spec
-	want.Traits.NetworkMode = string(h.NetworkMode)
-	if want.Traits.NetworkMode == "" {
-		want.Traits.NetworkMode = network.NetworkDefault
+	mode := string(h.NetworkMode)
+	if mode == "" || mode == network.NetworkDefault {
+		mode = defaultNetwork // and inspect says so, as dockerd's
 	}
+	want.Traits.NetworkMode = mode
 	var endpoints map[string]*network.EndpointSettings
 	if n != nil {
 		endpoints = n.EndpointsConfig
 	}
-	mode := string(h.NetworkMode)
 	switch {
 	case mode == "none" || mode == "host" || strings.HasPrefix(mode, "container:"):
 		if len(endpoints) > 1 || len(endpoints) == 1 && endpoints[mode] == nil && !only(endpoints, mode) {
@@ -41,9 +41,6 @@ func setNetworks(want *single.Want, h *container.HostConfig, n *network.Networki
 		}
 		s.NetworkMode = mode
 	default:
-		if mode == "" || mode == network.NetworkDefault {
-			mode = defaultNetwork
-		}
 		if err := setEndpoints(s, mode, endpoints); err != nil {
 			return err
 		}
