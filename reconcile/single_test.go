@@ -164,6 +164,15 @@ func TestWaitForWhatCannotBeStarted(t *testing.T) {
 			if want := (single.WaitEnd{Code: 127, Error: "no such program"}); end != want {
 				b.Errorf("%s: the wait tells %+v, want %+v", what, end, want)
 			}
+			// docker run --rm waits for the removal, and prints an error of that.
+			wait, err = one.Wait(b.Context(), id, single.Removed)
+			b.must(err)
+			b.must(one.Remove(b.Context(), id, single.RemoveOptions{}))
+			end, err = wait(b.Context())
+			b.must(err)
+			if want := (single.WaitEnd{Code: 127}); end != want {
+				b.Errorf("%s: the wait for the removal tells %+v, want %+v", what, end, want)
+			}
 		}
 	})
 }

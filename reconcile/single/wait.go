@@ -22,7 +22,7 @@ const (
 // WaitEnd is how the container that was waited for has ended.
 type WaitEnd struct {
 	Code  int
-	Error string // why it could not be run; "" = it could
+	Error string // why it could not be run; "" = it could, or the wait was for its removal
 }
 
 // Wait begins to wait for a container: what happens from its return on is not missed. wait returns when it has come about, or with ctx.
@@ -54,8 +54,11 @@ func (cs *Containers) Wait(ctx context.Context, ref string, what WaitFor) (wait 
 		if err != nil {
 			return WaitEnd{}, fmt.Errorf("cannot wait for container %s: %w", name, err)
 		}
-		if exit == nil {
+		switch {
+		case exit == nil:
 			return WaitEnd{}, nil
+		case what == Removed: // which has come about; the client takes an error for one of that, and who started the container was told
+			return WaitEnd{Code: exit.Code}, nil
 		}
 		return WaitEnd{Code: exit.Code, Error: exit.Error}, nil
 	}, nil
