@@ -73,6 +73,20 @@ func sealed(t *testing.T, dir string) (release func()) {
 	return sync.OnceFunc(func() { must(t, unix.Unmount(dir, unix.MNT_DETACH)) })
 }
 
+// fill makes filler take all the room that its file system has.
+func fill(t *testing.T, filler string) {
+	t.Helper()
+	f, err := os.OpenFile(filler, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	must(t, err)
+	defer f.Close()
+	for err == nil {
+		_, err = f.Write(make([]byte, 4096))
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+}
+
 // TestRestartOnAFullDisk: a start that records what was recorded before writes no config, and what Reserve has kept takes the records of one that does, although
 // the disk is full by then. Without it the start fails: that is for the caller to find out before the stop.
 func TestRestartOnAFullDisk(t *testing.T) {
@@ -90,40 +104,28 @@ func TestRestartOnAFullDisk(t *testing.T) {
 	c := h.sh("while :; do sleep 1000 & wait; done")
 	h.up(c)
 	filler := filepath.Join(containers, "filler")
-	fill := func() {
-		t.Helper()
-		f, err := os.OpenFile(filler, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-		must(t, err)
-		defer f.Close()
-		for err == nil {
-			_, err = f.Write(make([]byte, 4096))
-		}
-		if !errors.Is(err, unix.ENOSPC) {
-			t.Fatal(err)
-		}
-	}
 	stop := func() {
 		t.Helper()
 		_, err := h.Stop(t.Context(), c.ID, 0)
 		must(t, err)
-		fill()
+		fill(t, filler)
 	}
 	must(t, h.Reserve(t.Context(), c.ID))
 	must(t, h.Reserve(t.Context(), c.ID))
-	fill()
+	fill(t, filler)
 	stop()
 	must(t, h.Replace(t.Context(), c)) // it is the same
 	spec := *c.Spec
 	spec.Hostname = "other"
 	c.Spec = &spec
 	must(t, h.Replace(t.Context(), c))
-	fill()
+	fill(t, filler)
 	_, err := h.Start(t.Context(), c.ID)
 	must(t, err)
 	if s, err := h.State(t.Context(), c.ID); err != nil || s.Status != runtime.Running || s.Config.Spec.Hostname != "other" {
 		t.Errorf("it is %+v, %v", s, err)
 	}
-	fill()
+	fill(t, filler)
 	if err := h.Reserve(t.Context(), c.ID); !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("a reserve that there is no room for: %v", err)
 	}
@@ -166,6 +168,39 @@ func TestNextDaemonOnAFullDisk(t *testing.T) {
 				t.Errorf("it is %s, %v", s.Status, err)
 			}
 			release()
+			h.up(c) // it can be started again
+		})
+	}
+}
+
+// TestDamagedRecordsOnAFullDisk: after a power cut on a full disk, whose last files are empty, the next daemon starts all the same.
+func TestDamagedRecordsOnAFullDisk(t *testing.T) {
+	for _, name := range []string{"run.json", "exit.json"} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			containers := h.roots.InState("containers")
+			must(t, h.Close())
+			must(t, unix.Mount("tmpfs", containers, "tmpfs", 0, "size=512k"))
+			h.Driver = h.driver()
+			defer func() {
+				h.sweepContainers()
+				must(t, h.Close())
+				must(t, unix.Unmount(containers, unix.MNT_DETACH))
+				h.Driver = h.driver()
+			}()
+			c := h.config("true")
+			h.up(c)
+			h.wait(c.ID)
+			filler := filepath.Join(containers, "filler")
+			h.nextDaemon(func() {
+				h.goDown(c.ID)
+				must(t, os.WriteFile(filepath.Join(containers, c.ID, name), nil, 0o600))
+				fill(t, filler)
+			})
+			if s, err := h.State(t.Context(), c.ID); err != nil || s.Status == runtime.Running {
+				t.Errorf("it is %s, %v", s.Status, err)
+			}
+			must(t, os.Remove(filler))
 			h.up(c) // it can be started again
 		})
 	}

@@ -58,7 +58,7 @@ func (rs *Records) Repair(id string, tell func(string)) (there bool, err error) 
 	_, exitErr := rs.Exit(id)
 	if isDamaged(runErr) {
 		tell(fmt.Sprintf("the record of the last run of container %.12s is damaged and was made anew: %v", id, runErr))
-		if err := rs.WriteRun(id, &was); err != nil {
+		if err := insteadOf(rs.StateDir(id, runName), rs.WriteRun(id, &was), tell); err != nil {
 			return false, err
 		}
 	}
@@ -67,7 +67,21 @@ func (rs *Records) Repair(id string, tell func(string)) (there bool, err error) 
 		return true, unix.Unlink(rs.StateDir(id, exitName))
 	case !alive && (isDamaged(exitErr) || isDamaged(runErr) && errors.Is(exitErr, fs.ErrNotExist)):
 		tell(fmt.Sprintf("how container %.12s has ended is lost, its record is damaged; it counts as killed", id))
-		return true, rs.WriteExit(id, &process.Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true, Error: "the record of its end was damaged, as a power cut does"})
+		lost := &process.Exit{Code: 137, Signal: int(unix.SIGKILL), FinishedAt: time.Now(), Unseen: true, Error: "the record of its end was damaged, as a power cut does"}
+		return true, insteadOf(rs.StateDir(id, exitName), rs.WriteExit(id, lost), tell)
 	}
 	return true, nil
+}
+
+// insteadOf has a damaged record go when what was to take its place could not be written, err says why: on a full disk the one container must not keep the daemon from the others
+// either. Without it the container counts as one that has not run, or whose end nobody has seen.
+func insteadOf(path string, err error, tell func(string)) error {
+	if err == nil {
+		return nil
+	}
+	tell(err.Error())
+	if gone := unix.Unlink(path); gone != nil && gone != unix.ENOENT {
+		return errors.Join(err, fmt.Errorf("unlink %s: %w", path, gone))
+	}
+	return nil
 }
