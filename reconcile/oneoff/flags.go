@@ -3,6 +3,7 @@ package oneoff
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/stackrun/stack/internal/errdefs"
@@ -25,6 +26,9 @@ func parsePublish(text string) ([]plan.Port, error) {
 func parseVolume(text string) (plan.Mount, error) {
 	f := strings.Split(text, ":")
 	m := plan.Mount{Type: "volume"}
+	if len(f) > 1 && slices.Contains(f, "") { // of a shell's variable that is not set
+		return m, fmt.Errorf("cannot mount %q: expected [SOURCE:]TARGET[:OPTIONS], and a part is empty: %w", text, errdefs.ErrInvalidArgument)
+	}
 	if n := len(f); n == 3 || n == 2 && (f[1] == "ro" || f[1] == "rw") {
 		if unknown := m.SetOptions(f[n-1]); unknown != "" {
 			return m, fmt.Errorf("cannot mount %q: the option %q is not known: expected ro, rw, nocopy, z, Z or a mode of propagation: %w", text, unknown, errdefs.ErrInvalidArgument)

@@ -112,7 +112,7 @@ func TestParseVolume(t *testing.T) {
 	}
 	for text, says := range map[string]string{
 		"data": `the target "data" is not absolute`, "a:b": `the target "b" is not absolute`, "": `the target "" is not absolute`,
-		"./a:/b": `the source "./a" is neither`, "a:/b:z,y": `the option "y" is not known`, "a:/b/..": "the target is the container's root", "a:/b:ro:z": "expected [SOURCE:]TARGET[:OPTIONS]",
+		"./a:/b": `the source "./a" is neither`, ":/b": "a part is empty", "a:/b:": "a part is empty", "a::ro": "a part is empty", "a:/b:z,y": `the option "y" is not known`, "a:/b/..": "the target is the container's root", "a:/b:ro:z": "expected [SOURCE:]TARGET[:OPTIONS]",
 	} {
 		if _, err := parseVolume(text); !errors.Is(err, errdefs.ErrInvalidArgument) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v, expected %q", text, err, says)
