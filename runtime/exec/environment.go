@@ -1,17 +1,24 @@
 package exec
 
-// mergeEnv puts more over base, by name, keeping base's order.
+import (
+	"slices"
+	"strings"
+)
+
+// mergeEnv puts more over base, by name, keeping base's order. A name of more without = takes the variable away, as with dockerd: clients send one that is not set where they run.
 func mergeEnv(base, more []string) []string {
-	out := make([]string, 0, len(base)+len(more))
-	at := map[string]int{}
-	for _, kv := range append(append([]string{}, base...), more...) {
+	out := slices.Clone(base)
+	for _, kv := range more {
 		name := envName(kv)
-		if i, ok := at[name]; ok {
+		i := slices.IndexFunc(out, func(have string) bool { return envName(have) == name })
+		switch set := strings.Contains(kv, "="); {
+		case set && i < 0:
+			out = append(out, kv)
+		case set:
 			out[i] = kv
-			continue
+		case i >= 0:
+			out = slices.Delete(out, i, i+1)
 		}
-		at[name] = len(out)
-		out = append(out, kv)
 	}
 	return out
 }

@@ -12,3 +12,11 @@ func TestMergeEnv(t *testing.T) {
 		t.Errorf("got %q base %q", got, base)
 	}
 }
+
+// TestMergeEnvTakesAway: docker exec -e NAME without a NAME where it runs.
+func TestMergeEnvTakesAway(t *testing.T) {
+	got := mergeEnv([]string{"A=1", "B=2"}, []string{"A", "C", "D=4", "E", "E=5"})
+	if want := []string{"B=2", "D=4", "E=5"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

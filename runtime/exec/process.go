@@ -9,7 +9,7 @@ import (
 // Process is an exec.
 type Process struct {
 	Args       []string
-	Env        []string // added to the container's environment, later wins
+	Env        []string // added to the container's environment, later wins; a name without = is taken out of it
 	Cwd        string   // "" = the container's
 	User       string   // "" = the container's
 	Terminal   bool
