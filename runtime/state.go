@@ -106,7 +106,7 @@ func (d *Driver) state(id string, c *container.Config, m guard.Mark) (container.
 		st.StartedAt = s.StartedAt
 		if identity.MonitorOf(s).Alive() {
 			st.Status, st.Pid, st.PidStart, st.LogError = container.Running, s.Pid, s.PidStart, s.LogError
-			st.Stopping = d.records.Stopping(id)
+			st.Stopping = d.records.Stopping(id, identity.InitOf(s))
 			frozen, err := d.cgroups.Frozen(id)
 			if err != nil {
 				return st, fmt.Errorf("cannot read the state of container %.12s: %w", id, err)

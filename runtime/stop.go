@@ -46,7 +46,7 @@ func (d *Driver) Stop(ctx context.Context, id string, grace time.Duration) (proc
 	}
 	if grace > 0 {
 		// Before the signal: whoever comes when this daemon is no more knows it then. Without it he takes the run for one that nobody stops, for which no stop is given up.
-		_ = d.records.MarkStopping(id)
+		_ = d.records.MarkStopping(id, l.Init())
 		failpoint.Hit("runtime.stop.marked")
 		if err := l.Init().Send(sig); err != nil {
 			return process.Exit{}, fmt.Errorf("cannot stop container %.12s: %s: %w", id, unix.SignalName(sig), err)

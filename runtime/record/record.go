@@ -32,7 +32,7 @@ import (
 //	<state>/containers/<id>/.*.reserve    room for the next config.json and run.json, see Reserve
 //	<run>/containers/<id>/status.json     proto.Status, written by the monitor
 //	<run>/containers/<id>/monitor.sock    the monitor's socket
-//	<run>/containers/<id>/stopping        empty: the run has been sent its stop signal
+//	<run>/containers/<id>/stopping        a link to the name of the process that was sent its stop signal
 const (
 	ConfigName = "config.json" // in the directory of a container below the state root
 	runName    = "run.json"

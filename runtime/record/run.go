@@ -78,22 +78,35 @@ var ofRun = []string{proto.StatusName, proto.SocketName}
 // OfRun says whether name is one of those.
 func OfRun(name string) bool { return slices.Contains(ofRun, name) }
 
-// stoppingName is a file of a container that runs and was sent its stop signal. It lies with those of its run, for it is of no other one.
+// stoppingName is a link of a container that was sent its stop signal, to the name of the process that got it. It lies with what is of a run, but is believed by that name
+// alone: a program from before there was such a note starts a container and leaves it.
 const stoppingName = "stopping"
 
-// MarkStopping puts down that the run of id is being sent its stop signal: a daemon that follows this one sees it run, and has to know that it is to end.
-func (rs *Records) MarkStopping(id string) error {
-	fd, err := unix.Open(rs.RunDir(id, stoppingName), unix.O_WRONLY|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return &fs.PathError{Op: "open", Path: rs.RunDir(id, stoppingName), Err: err}
+// stoppingNote is what the link of init's run says.
+func stoppingNote(init identity.Process) string { return fmt.Sprintf("%d:%d", init.Pid, init.Start) }
+
+// MarkStopping puts down that init, of the run of id, is being sent its stop signal: a daemon that follows this one sees it run, and has to know that it is to end.
+func (rs *Records) MarkStopping(id string, init identity.Process) error {
+	if rs.Stopping(id, init) {
+		return nil
 	}
-	return unix.Close(fd)
+	link := rs.RunDir(id, stoppingName)
+	err := unix.Symlink(stoppingNote(init), link)
+	if err == unix.EEXIST { // of a run before
+		_ = unix.Unlink(link)
+		err = unix.Symlink(stoppingNote(init), link)
+	}
+	if err != nil {
+		return &fs.PathError{Op: "symlink", Path: link, Err: err}
+	}
+	return nil
 }
 
-// Stopping says whether MarkStopping has been called of the run of id.
-func (rs *Records) Stopping(id string) bool {
-	var st unix.Stat_t
-	return unix.Lstat(rs.RunDir(id, stoppingName), &st) == nil
+// Stopping says whether MarkStopping has been called of init, of the run of id.
+func (rs *Records) Stopping(id string, init identity.Process) bool {
+	var b [64]byte
+	n, err := unix.Readlink(rs.RunDir(id, stoppingName), b[:])
+	return err == nil && string(b[:n]) == stoppingNote(init)
 }
 
 // HasRunDir says whether id has its directory below the run root, which Begin makes.
