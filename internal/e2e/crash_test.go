@@ -439,7 +439,7 @@ func (r *crashRun) clean() {
 				}
 				slices.Sort(r.names)
 				for name, c := range r.living() {
-					steady := !slices.Contains(r.unsteady, strings.TrimPrefix(name, r.name+"-"))
+					steady := r.steady(name)
 					r.untouched[name] = !r.changed[name] && steady
 					if kept := before[name].pid == c.pid; kept == r.changed[name] && steady {
 						t.Fatalf("the plan of the update changes %s: %v; it is the same process as before: %v", name, r.changed[name], kept)
@@ -636,6 +636,11 @@ func (h *host) daemonDied(failed bool) bool {
 	}
 }
 
+// steady says whether the program of container name goes on when what it has connected to goes away.
+func (r *crashRun) steady(name string) bool {
+	return !slices.Contains(r.unsteady, strings.TrimPrefix(name, r.name+"-"))
+}
+
 // converged compares the project with what the clean run made. ran is what ran when the daemon was dead.
 func (r *crashRun) converged(p *project, stage, point string, ran map[string]living, begun time.Time) {
 	t := r.t
@@ -659,7 +664,8 @@ func (r *crashRun) converged(p *project, stage, point string, ran map[string]liv
 	now := r.living()
 	for name, c := range now {
 		old, was := ran[name]
-		asWanted := old.hash == c.hash && (stage == "up" || r.untouched[name] || old.started.After(begun))
+		// One that is not steady may end again, if what it has connected to is still away: by itself, and its policy starts it.
+		asWanted := old.hash == c.hash && (stage == "up" || r.untouched[name] || r.steady(name) && old.started.After(begun))
 		if was && asWanted && old.pid != c.pid {
 			t.Errorf("%s: %s ran as it should, and was restarted", what, name)
 		}
