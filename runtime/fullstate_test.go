@@ -87,20 +87,27 @@ func fill(t *testing.T, filler string) {
 	}
 }
 
+// small puts the records of containers on a file system of 512 KiB, which is dir, for the drivers from now on, until large.
+func (h *host) small(t *testing.T) (dir string, large func()) {
+	t.Helper()
+	dir = h.roots.InState("containers")
+	must(t, h.Close())
+	must(t, unix.Mount("tmpfs", dir, "tmpfs", 0, "size=512k"))
+	h.Driver = h.driver()
+	return dir, func() {
+		h.sweepContainers()
+		must(t, h.Close())
+		must(t, unix.Unmount(dir, unix.MNT_DETACH))
+		h.Driver = h.driver()
+	}
+}
+
 // TestRestartOnAFullDisk: a start that records what was recorded before writes no config, and what Reserve has kept takes the records of one that does, although
 // the disk is full by then. Without it the start fails: that is for the caller to find out before the stop.
 func TestRestartOnAFullDisk(t *testing.T) {
 	h := newHost(t)
-	containers := h.roots.InState("containers")
-	must(t, h.Close())
-	must(t, unix.Mount("tmpfs", containers, "tmpfs", 0, "size=512k"))
-	h.Driver = h.driver()
-	defer func() {
-		h.sweepContainers()
-		must(t, h.Close())
-		must(t, unix.Unmount(containers, unix.MNT_DETACH))
-		h.Driver = h.driver()
-	}()
+	containers, large := h.small(t)
+	defer large()
 	c := h.sh("while :; do sleep 1000 & wait; done")
 	h.up(c)
 	filler := filepath.Join(containers, "filler")
@@ -178,16 +185,8 @@ func TestDamagedRecordsOnAFullDisk(t *testing.T) {
 	for _, name := range []string{"run.json", "exit.json"} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t)
-			containers := h.roots.InState("containers")
-			must(t, h.Close())
-			must(t, unix.Mount("tmpfs", containers, "tmpfs", 0, "size=512k"))
-			h.Driver = h.driver()
-			defer func() {
-				h.sweepContainers()
-				must(t, h.Close())
-				must(t, unix.Unmount(containers, unix.MNT_DETACH))
-				h.Driver = h.driver()
-			}()
+			containers, large := h.small(t)
+			defer large()
 			c := h.config("true")
 			h.up(c)
 			h.wait(c.ID)
