@@ -6,7 +6,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -15,8 +14,9 @@ import (
 type figure struct {
 	work   string
 	unit   string  // ms, MiB, Gbit/s, per s
-	goal   float64 // what ours must reach, in the unit; 0 = the peers' best
+	goal   float64 // what ours must reach, in the unit; 0 = what the kernel alone does, by the row's floor
 	higher bool    // more is better
+	margin float64 // the part of the goal that may be missing: what runs of the goal itself differ by
 	pace   pace    // nil for what does not depend on the speed of the machine, or where no peer was measured
 }
 
@@ -44,6 +44,7 @@ type row struct {
 	figures []figure
 	once    bool // it takes long
 	take    func(ctx context.Context, m *machine, e engine) ([]float64, error)
+	floor   func(ctx context.Context, m *machine) ([]float64, error) // the same figures from the kernel alone, where these are the goal
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -68,7 +69,7 @@ func rows() []row {
 			{work: "exec true", unit: "ms", goal: 8, pace: docker29(52)},
 			{work: "ps", unit: "ms", goal: 12, pace: docker29([]float64{0, 0, 0, 78}[i])},
 			{work: "config", unit: "ms", goal: 15, pace: docker29([]float64{0, 0, 0, 71}[i])},
-			{work: "memory per container", unit: "MiB", goal: 1},
+			{work: "memory per container", unit: "MiB", goal: 0.3},
 			{work: "down -t0", unit: "ms", goal: []float64{30, 80, 250, 500}[i], pace: docker29([]float64{280, 940, 4000, 8200}[i])},
 		}})
 	}
@@ -80,7 +81,7 @@ func rows() []row {
 		}},
 		row{work: "build of 10 instructions", figures: []figure{{work: "cold", unit: "ms", goal: 250, pace: docker29(1010)}, {work: "all cached", unit: "ms", goal: 30, pace: docker29(200)}, {work: "last RUN changed", unit: "ms", goal: 60, pace: docker29(390)}}, take: build},
 		row{work: "1,000,000 lines of 100 bytes", figures: []figure{{work: "to their end", unit: "ms", goal: 500, pace: docker29(2670)}, {work: "logs", unit: "ms", goal: 600, pace: docker29(5400)}}, take: lines},
-		row{work: "TCP", figures: []figure{{work: "between containers", unit: "Gbit/s", higher: true}, {work: "host to published port", unit: "Gbit/s", higher: true}}, take: tcp},
+		row{work: "TCP", figures: []figure{{work: "between containers", unit: "Gbit/s", higher: true, margin: 0.1}, {work: "host to published port", unit: "Gbit/s", higher: true, margin: 0.1}}, take: tcp, floor: floorTCP},
 		row{work: "DNS", figures: []figure{
 			{work: "1 client", unit: "per s", goal: 20000, higher: true}, {work: "16 clients", unit: "per s", goal: 100000, higher: true},
 			{work: "10 clients, 100 outstanding each", unit: "per s", goal: 150000, higher: true},
@@ -275,24 +276,15 @@ func tcp(ctx context.Context, m *machine, e engine) ([]float64, error) {
 	if _, err := s.do("up", "-d"); err != nil {
 		return nil, err
 	}
-	between, err := s.number("exec", "-T", "client", "probe", "source", "server:9000", "2000")
+	between, err := s.say("exec", "-T", "client", "probe", "source", "server:9000", "2000")
 	if err != nil {
 		return nil, err
 	}
-	out, err := output(m.probe(ctx, "source", "127.0.0.1:9900", "2000"))
+	from, err := output(m.probe(ctx, "source", "127.0.0.1:9900", "2000"))
 	if err != nil {
 		return nil, err
 	}
-	from, err := strconv.ParseFloat(strings.TrimSpace(out), 64)
-	return []float64{between, from}, err
-}
-
-func (s *scene) number(args ...string) (float64, error) {
-	out, err := s.say(args...)
-	if err != nil {
-		return 0, err
-	}
-	return strconv.ParseFloat(strings.TrimSpace(out), 64)
+	return numbers(between, from)
 }
 
 func names(ctx context.Context, m *machine, e engine) ([]float64, error) {
@@ -304,13 +296,13 @@ func names(ctx context.Context, m *machine, e engine) ([]float64, error) {
 	if _, err := s.do("up", "-d"); err != nil {
 		return nil, err
 	}
-	var out []float64
+	var said []string
 	for _, load := range [][2]string{{"1", "1"}, {"16", "1"}, {"10", "100"}} {
-		v, err := s.number("exec", "-T", "client", "probe", "dns", "server", load[0], load[1], "1000")
+		v, err := s.say("exec", "-T", "client", "probe", "dns", "server", load[0], load[1], "1000")
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, v)
+		said = append(said, v)
 	}
-	return out, nil
+	return numbers(said...)
 }

@@ -43,6 +43,8 @@ func TestVerdict(t *testing.T) {
 		{figure{}, 11, 10, "10.0, missed"},
 		{figure{higher: true}, 11, 10, "10.0"},
 		{figure{higher: true}, 8, 10, "10.0, missed"},
+		{figure{higher: true, margin: 0.1}, 9.1, 10, "10.0"}, // as near to the floor as that comes to itself
+		{figure{higher: true, margin: 0.1}, 8.9, 10, "10.0, missed"},
 		{figure{}, 8, 0, ""},
 		{figure{}, 8, math.NaN(), ""},
 		{figure{}, math.NaN(), 10, "10.0"}, // ours was not measured: its cell is empty

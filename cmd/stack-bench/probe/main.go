@@ -63,12 +63,13 @@ func lines(n, size int) error {
 	return w.Flush()
 }
 
-// sink reads whatever comes.
+// sink reads whatever comes. It says where it listens, once it does.
 func sink(addr string) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
 	}
+	fmt.Println(l.Addr())
 	for {
 		c, err := l.Accept()
 		if err != nil {
