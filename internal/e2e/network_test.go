@@ -291,6 +291,50 @@ networks:
 	}
 }
 
+// TestFixedAddressIsNobodyElses: a container without a fixed address never gets that of another one, though it starts first, and though the
+// addresses that were given back rest: each start goes on to the next.
+func TestFixedAddressIsNobodyElses(t *testing.T) {
+	h := ownHost(t)
+	h.startDaemon(t)
+	p := h.bare(t, "fixed", `
+services:
+  fixed:
+    image: busybox
+    command: [sleep, infinity]
+    stop_grace_period: 0s
+    depends_on: [any]
+    networks: {lan: {ipv4_address: 10.78.2.2}}
+  later:
+    image: busybox
+    command: [sleep, infinity]
+    stop_grace_period: 0s
+    depends_on: [fixed]
+    networks: {lan: {ipv4_address: 10.78.2.5}}
+  any:
+    image: busybox
+    command: [sleep, infinity]
+    stop_grace_period: 0s
+    networks: [lan]
+networks:
+  lan:
+    ipam:
+      config:
+        - subnet: 10.78.2.0/29
+`)
+	p.up()
+	for i := range 4 {
+		if i == 2 {
+			h.killDaemon(t) // and what it had in memory
+			h.startDaemon(t)
+		}
+		p.ok("stop")
+		p.ok("start")
+		for service, want := range map[string]string{"fixed": "10.78.2.2", "later": "10.78.2.5"} {
+			contains(t, service, p.sh(service, "ip -4 addr show eth0"), "inet "+want+"/29")
+		}
+	}
+}
+
 func TestNetworkModes(t *testing.T) {
 	p := compose(t, "modes", `
 services:

@@ -100,9 +100,23 @@ func (p *Pool) Take(a netip.Addr, who string) error {
 	return nil
 }
 
-// Next gives the next free address to who. It goes on from the last one, so that an address which was given back rests
-// as long as possible: peers may still send to it.
-func (p *Pool) Next(who string) (netip.Addr, error) {
+// Next gives the next free address to who, one of kept only when no other is free. It goes on from the last one, so that an address which was
+// given back rests as long as possible: peers may still send to it.
+func (p *Pool) Next(who string, kept map[netip.Addr]bool) (netip.Addr, error) {
+	a, ok := p.free(kept)
+	if !ok {
+		a, ok = p.free(nil)
+	}
+	if !ok {
+		return a, errdefs.With(errdefs.ErrUnavailable, fmt.Errorf(
+			"no address is free in %s: %d are taken; give the network a larger subnet in the file (ipam.config.subnet)", p.Range, len(p.used)))
+	}
+	p.used[a], p.last = who, a
+	return a, nil
+}
+
+// free is the next address after the last one that nobody has and that is none of kept.
+func (p *Pool) free(kept map[netip.Addr]bool) (netip.Addr, bool) {
 	start := p.last
 	if !start.IsValid() {
 		start = p.Range.Addr().Prev()
@@ -114,16 +128,14 @@ func (p *Pool) Next(who string) (netip.Addr, error) {
 			}
 			a, wrapped = p.Range.Addr(), true
 		}
-		if _, taken := p.used[a]; !taken && p.host(a) {
-			p.used[a], p.last = who, a
-			return a, nil
+		if _, taken := p.used[a]; !taken && !kept[a] && p.host(a) {
+			return a, true
 		}
 		if wrapped && a == start {
 			break
 		}
 	}
-	return netip.Addr{}, errdefs.With(errdefs.ErrUnavailable, fmt.Errorf(
-		"no address is free in %s: %d are taken; give the network a larger subnet in the file (ipam.config.subnet)", p.Range, len(p.used)))
+	return netip.Addr{}, false
 }
 
 // Release takes a back if who has it.

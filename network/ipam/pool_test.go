@@ -58,7 +58,7 @@ func TestPoolGivesEachAddressOnce(t *testing.T) {
 	}
 	seen := map[netip.Addr]bool{}
 	for range 12 { // 14 hosts less gateway and auxiliary
-		a, err := p.Next("x")
+		a, err := p.Next("x", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,24 +67,24 @@ func TestPoolGivesEachAddressOnce(t *testing.T) {
 		}
 		seen[a] = true
 	}
-	if _, err := p.Next("x"); !errors.Is(err, errdefs.ErrUnavailable) {
+	if _, err := p.Next("x", nil); !errors.Is(err, errdefs.ErrUnavailable) {
 		t.Fatalf("a full pool gave %v", err)
 	}
 	p.Release(addr("10.1.0.7"), "another")
-	if _, err := p.Next("x"); err == nil {
+	if _, err := p.Next("x", nil); err == nil {
 		t.Fatal("released for somebody who did not have it")
 	}
 	p.Release(addr("10.1.0.7"), "x")
-	if a, err := p.Next("y"); err != nil || a != addr("10.1.0.7") {
+	if a, err := p.Next("y", nil); err != nil || a != addr("10.1.0.7") {
 		t.Fatalf("%v %v", a, err)
 	}
 }
 
 func TestAddressesRest(t *testing.T) {
 	p, _ := NewPool(prefix("10.1.0.0/24"), netip.Prefix{}, netip.Addr{}, nil)
-	a, _ := p.Next("x")
+	a, _ := p.Next("x", nil)
 	p.Release(a, "x")
-	if b, _ := p.Next("x"); a == b {
+	if b, _ := p.Next("x", nil); a == b {
 		t.Fatalf("%s came back at once", a)
 	}
 }
@@ -94,7 +94,7 @@ func TestPoolWithoutGateway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, err := p.Next("x"); err != nil || a != addr("10.1.0.1") {
+	if a, err := p.Next("x", nil); err != nil || a != addr("10.1.0.1") {
 		t.Fatalf("%v %v", a, err)
 	}
 }

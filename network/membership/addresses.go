@@ -52,12 +52,36 @@ func (m *Networks) Take(c definition.SandboxConfig, before []record.Endpoint) (_
 	return eps, nil
 }
 
-// take gives who an address of one family: static if that is valid, else had if it is free, else any. Nothing when the network
-// has no subnet of the family.
+// KeepAddresses keeps addresses, by the id of their network, for those of holder's containers that ask for one of them: another gets it only when no
+// other is free. It replaces what was kept for holder, and does not outlive the process. The networks need not be there.
+func (m *Networks) KeepAddresses(holder string, addrs map[string][]netip.Addr) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(addrs) == 0 {
+		delete(m.kept, holder)
+		return
+	}
+	m.kept[holder] = addrs
+}
+
+// keptOn are the addresses of network id that are kept for somebody. Precondition: mu is held.
+func (m *Networks) keptOn(id string) map[netip.Addr]bool {
+	all := map[netip.Addr]bool{}
+	for _, networks := range m.kept {
+		for _, a := range networks[id] {
+			all[a] = true
+		}
+	}
+	return all
+}
+
+// take gives who an address of one family: static if that is valid, else had if it is free and not kept, else any. Nothing when the network
+// has no subnet of the family. Precondition: in.mu is held.
 func (n *Network) take(v4 bool, static, had netip.Addr, who string) (netip.Prefix, netip.Addr, error) {
 	none := func(err error) (netip.Prefix, netip.Addr, error) { return netip.Prefix{}, netip.Addr{}, err }
 	var full error
 	var subnets []string
+	kept := n.in.keptOn(n.rec.Config.ID)
 	for _, p := range n.pools {
 		if p.Subnet.Addr().Is4() != v4 {
 			continue
@@ -71,11 +95,11 @@ func (n *Network) take(v4 bool, static, had netip.Addr, who string) (netip.Prefi
 			if err := p.Take(static, who); err != nil {
 				return none(fmt.Errorf("network %q: %w", n.rec.Config.ID, err))
 			}
-		case had.IsValid() && p.Subnet.Contains(had) && p.Take(had, who) == nil:
+		case had.IsValid() && p.Subnet.Contains(had) && !kept[had] && p.Take(had, who) == nil:
 			got = had
 		default:
 			var err error
-			if got, err = p.Next(who); err != nil {
+			if got, err = p.Next(who, kept); err != nil {
 				full = fmt.Errorf("network %q: %w", n.rec.Config.ID, err)
 				continue
 			}

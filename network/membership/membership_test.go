@@ -156,3 +156,28 @@ func TestWays(t *testing.T) {
 		t.Error("reachable are", m.Reachable(eps), m.Reachable(eps[1:]))
 	}
 }
+
+// TestKeptAddressIsWhoseItIs: who asks for no address gets none that is kept for another, not even one that he had, while others are free.
+func TestKeptAddressIsWhoseItIs(t *testing.T) {
+	m, _ := networks(t, map[string]string{"a": "10.9.0.0/29"}) // the gateway has .1, containers .2 to .6
+	take := func(c definition.SandboxConfig, before []record.Endpoint, want string) []record.Endpoint {
+		t.Helper()
+		eps, err := m.Take(c, before)
+		if err != nil || eps[0].Addr4.Addr() != netip.MustParseAddr(want) {
+			t.Fatalf("%s has %+v, %v; expected %s", c.ContainerID, eps, err, want)
+		}
+		return eps
+	}
+	had := take(on("first", "a"), nil, "10.9.0.2")
+	m.Give(had, "first")
+	m.KeepAddresses("shop", map[string][]netip.Addr{"a": {netip.MustParseAddr("10.9.0.2"), netip.MustParseAddr("10.9.0.4")}, "b": {netip.MustParseAddr("10.9.0.3")}})
+	m.KeepAddresses("other", map[string][]netip.Addr{"a": {netip.MustParseAddr("10.9.0.5")}})
+	take(on("first", "a"), had, "10.9.0.3")
+	take(on("second", "a"), nil, "10.9.0.6")
+	fixed := on("fixed", "a")
+	fixed.Endpoints[0].IPv4 = netip.MustParseAddr("10.9.0.4")
+	take(fixed, nil, "10.9.0.4")
+	m.KeepAddresses("other", nil)
+	take(on("third", "a"), nil, "10.9.0.5")
+	take(on("fourth", "a"), nil, "10.9.0.2") // the last one
+}

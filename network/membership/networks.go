@@ -23,8 +23,9 @@ import (
 type Networks struct {
 	store *record.Store
 
-	mu  sync.Mutex
-	all map[string]*Network // by id, or retiredKey
+	mu   sync.Mutex
+	all  map[string]*Network                // by id, or retiredKey
+	kept map[string]map[string][]netip.Addr // by holder and network, see KeepAddresses
 }
 
 // Network is one of Networks.
@@ -37,7 +38,7 @@ type Network struct {
 
 // New has no network yet, and keeps records in store.
 func New(store *record.Store) *Networks {
-	return &Networks{store: store, all: map[string]*Network{}}
+	return &Networks{store: store, all: map[string]*Network{}, kept: map[string]map[string][]netip.Addr{}}
 }
 
 // retiredKey is where a network stays while only its link is left, so that its bridge's name

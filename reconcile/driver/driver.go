@@ -15,6 +15,7 @@ package driver
 import (
 	"context"
 	"io"
+	"net/netip"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -136,6 +137,9 @@ type Networks interface {
 	HoldPort(ctx context.Context, holder string, p network.Port) (network.Port, error)
 	// ReleasePorts frees what is held and was not taken over.
 	ReleasePorts(ctx context.Context, holder string)
+	// KeepAddresses keeps addresses, by the id of their network, for those of holder's containers that ask for one of them: another gets it only when no
+	// other is free. It replaces what was kept for holder, and does not outlive the process. The networks need not be there.
+	KeepAddresses(holder string, addrs map[string][]netip.Addr)
 	Setup(ctx context.Context, c network.SandboxConfig) (network.Sandbox, error)
 	Teardown(ctx context.Context, containerID string) error
 	// Handover lets container to, which was set up to succeed from, take over from's names and published ports. No connection

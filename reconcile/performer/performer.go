@@ -49,6 +49,8 @@ type Performer struct {
 	Command string                       // who asked for the pass, for the history: "" = the daemon itself
 	Number  int                          // of its entry there
 
+	addresses sync.Once // see keepAddresses
+
 	mu          sync.Mutex          // guards what follows
 	made        map[plan.ID]string  // containers that this pass has created
 	ids         map[string]string   // of containers, by name, for their events
@@ -136,6 +138,7 @@ func (p *Performer) perform(ctx context.Context, s plan.Step) error {
 	case plan.CreateContainer:
 		return p.createContainer(ctx, op, s.Update != "")
 	case plan.RunPreStart:
+		p.keepAddresses()
 		err := p.runPreStart(ctx, op)
 		if err != nil && ctx.Err() == nil {
 			p.settle(s.For)
@@ -144,6 +147,7 @@ func (p *Performer) perform(ctx context.Context, s plan.Step) error {
 	case plan.ReserveStart:
 		return p.reserveStart(ctx, op)
 	case plan.StartContainer:
+		p.keepAddresses()
 		return p.startContainer(ctx, op, s.For)
 	case plan.StopContainer:
 		return p.stopContainer(ctx, op, s.For)

@@ -55,6 +55,7 @@ func Run(t *testing.T, host func(t *testing.T) Host) {
 		"Networks":                                networks,
 		"Networks/Handover":                       handover,
 		"Networks/Rewire":                         rewire,
+		"Networks/KeepAddresses":                  keepAddresses,
 		"Volumes":                                 volumes,
 		"Healing/Networks":                        healNetworks,
 		"Healing/Volumes":                         healVolumes,

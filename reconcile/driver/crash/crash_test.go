@@ -17,7 +17,7 @@ var reads = []string{
 	"Images.Push", // what it changes is a registry's, and one line of a record that is replaced at once
 	// Of images alone: each of them is one step of the store, whose own points are around what the kernel keeps.
 	"Library.Resolve", "Library.List", "Library.Load", "Library.Push", "Library.PullAs", "Library.Tag", "Library.DeleteImage", "Library.ConfigFile", "Library.Layers", "Library.Changes", "Library.Manifest", "Library.CheckAuth", "Library.Save", "Library.Import",
-	"Networks.List", "Networks.CheckNetwork", "Networks.CheckPorts", "Networks.HoldPort", "Networks.ReleasePorts", "Networks.Sandboxes", "Networks.HostGateway", "Networks.Watch",
+	"Networks.List", "Networks.CheckNetwork", "Networks.CheckPorts", "Networks.HoldPort", "Networks.ReleasePorts", "Networks.KeepAddresses", "Networks.Sandboxes", "Networks.HostGateway", "Networks.Watch",
 	"Volumes.List", "Volumes.Snapshots", "Volumes.Removed", "Volumes.Watch",
 	"Sweeper.Sweep", // it removes, but only what nobody has: whatever is left is found again
 	"Containers.List", "Containers.Select", "Containers.State", "Containers.Wait", "Containers.Exec", "Containers.CopyIn", "Containers.CompareFiles", "Containers.RemoveFiles", "Containers.CopyOut", "Containers.Export", "Containers.Attach", "Containers.Resize", "Containers.Events", "Containers.Processes", "Containers.Listening", "Containers.Usage", "Containers.Watch",

@@ -7,6 +7,7 @@ import (
 	"context"
 
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -60,8 +61,9 @@ type Host struct {
 	subs       map[chan runtime.Event]bool
 	hints      struct{ networks, volumes, containers watch.Hub }
 	nextAddr   byte
-	kept       map[string]kept   // snapshots of volumes, by project/name
-	Content    map[string]string // of volumes, by name: what a test has put in them
+	addresses  map[string][]netip.Addr // that are kept, by holder
+	kept       map[string]kept         // snapshots of volumes, by project/name
+	Content    map[string]string       // of volumes, by name: what a test has put in them
 	nextPort   uint16
 	holds      map[string]map[string]bool // port/protocol, by holder
 	nextPid    int

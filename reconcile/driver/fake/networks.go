@@ -3,6 +3,7 @@ package fake
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -222,12 +223,29 @@ func (n *networks) Rewire(ctx context.Context, c network.SandboxConfig) (box net
 
 // endpoint gives e an address.
 func (n *networks) endpoint(e network.EndpointConfig) network.Endpoint {
-	n.nextAddr++
-	ep := network.Endpoint{EndpointConfig: e, Addr4: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, n.nextAddr}), 24)}
+	var addr netip.Addr
+	for free := false; !free; {
+		n.nextAddr++
+		addr, free = netip.AddrFrom4([4]byte{10, 0, 0, n.nextAddr}), true
+		for _, kept := range n.addresses {
+			free = free && !slices.Contains(kept, addr)
+		}
+	}
+	ep := network.Endpoint{EndpointConfig: e, Addr4: netip.PrefixFrom(addr, 24)}
 	if e.IPv4.IsValid() {
 		ep.Addr4 = netip.PrefixFrom(e.IPv4, 24)
 	}
 	return ep
+}
+
+// KeepAddresses keeps them on all networks, which have one subnet.
+func (n *networks) KeepAddresses(holder string, addrs map[string][]netip.Addr) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.addresses == nil {
+		n.addresses = map[string][]netip.Addr{}
+	}
+	n.addresses[holder] = slices.Concat(slices.Collect(maps.Values(addrs))...)
 }
 
 func (n *networks) Teardown(ctx context.Context, id string) error {
