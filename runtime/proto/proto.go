@@ -44,8 +44,11 @@ const (
 
 // Environ is the environment of the program: settings of Go's own runtime, here because set later each of them stops
 // and starts the world. One processor is enough for a copier of streams, and makes for fewer threads. Nothing is collected unless there
-// is much: most starts allocate less than a collection costs.
-func Environ() []string { return []string{"GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=16MiB"} }
+// is much: most starts allocate less than a collection costs. No huge pages: where they are for all ("always" in
+// /sys/kernel/mm/transparent_hugepage/enabled, as Debian has it) the kernel puts together again what was given back, 2 MiB at a time.
+func Environ() []string {
+	return []string{"GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=16MiB", "GODEBUG=disablethp=1"}
+}
 
 // Names in the run directory of a container.
 const (
