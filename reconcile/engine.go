@@ -147,7 +147,7 @@ func New(ctx context.Context, d driver.Set, opt Options) (*Engine, error) {
 	e.healing = healing.New(healing.Options{
 		Drivers: d, Hub: e.hub, Log: e.log, Loop: e.loop, Wishes: e.wishes, Planner: e.planner, Kit: e.kit, Keep: e.keep, Roster: e.roster, Commands: resumer{e},
 	})
-	e.Errands = errand.New(errand.Options{Drivers: d, Loop: e.loop, Wishes: e.wishes, Kit: e.kit, Keep: e.keep, Waits: e.waits, Memory: e.memory, Look: e.preflight})
+	e.Errands = errand.New(errand.Options{Drivers: d, Loop: e.loop, Wishes: e.wishes, Kit: e.kit, Keep: e.keep, Waits: e.waits, Memory: e.memory, Look: e.preflight, Planner: e.planner})
 	e.Access = access.New(d, e.hub, e.log, e.keep, e.loop)
 	e.Archive = snapshot.New(snapshot.Options{Drivers: d, Hub: e.hub, Loop: e.loop, Wishes: e.wishes, Keep: e.keep, Errands: e.Errands, Lists: e.Access})
 	e.Runner = oneoff.New(oneoff.Options{

@@ -16,6 +16,7 @@ import (
 	"github.com/stackrun/stack/reconcile/ask"
 	"github.com/stackrun/stack/reconcile/driver/fake"
 	"github.com/stackrun/stack/reconcile/event"
+	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/runtime"
 	"github.com/stackrun/stack/spec"
 )
@@ -295,6 +296,38 @@ func TestBootKeepsTheOrder(t *testing.T) {
 			b.Errorf("db %v, api %v, web %v", at("db"), at("api"), at("web"))
 		}
 	})
+}
+
+// What was stopped before a boot can be started after it: what it stands on is there again, also when the start comes before any healing.
+func TestWhatWasStoppedBeforeABootCanBeStarted(t *testing.T) {
+	for verb, do := range map[string]func(*bench, ask.ServiceOptions) error{
+		"start":   func(b *bench, o ask.ServiceOptions) error { return b.engine.Start(b.Context(), "shop", o, b.sink) },
+		"restart": func(b *bench, o ask.ServiceOptions) error { return b.engine.Restart(b.Context(), "shop", o, b.sink) },
+	} {
+		for _, healed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, healed=%v", verb, healed), func(t *testing.T) {
+				run(t, func(b *bench) {
+					b.up(trio(), ask.UpOptions{})
+					b.must(b.engine.Stop(b.Context(), "shop", ask.ServiceOptions{}, b.sink))
+					b.shut()
+					b.host.Reboot()
+					b.host.RemoveVolume("shop_data")
+					b.boot()
+					if healed {
+						b.heal()
+						for _, c := range b.drift().Changes {
+							if c.ID.Kind != plan.KindContainer {
+								b.Errorf("drift tells %v %v", c.Name, c.Reasons)
+							}
+						}
+					}
+					b.must(do(b, ask.ServiceOptions{}))
+					b.same("running", b.running(), "db-1 side-1 web-1")
+					b.same("drift", lines(b.drift()), "")
+				})
+			})
+		}
+	}
 }
 
 // A container that is unhealthy is restarted, slower and slower, and then left; a user who brings it up gives it another chance.

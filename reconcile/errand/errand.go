@@ -10,6 +10,7 @@ import (
 	"github.com/stackrun/stack/reconcile/lifecycle"
 	"github.com/stackrun/stack/reconcile/loop"
 	"github.com/stackrun/stack/reconcile/performer"
+	"github.com/stackrun/stack/reconcile/planning"
 	"github.com/stackrun/stack/reconcile/preflight"
 	"github.com/stackrun/stack/reconcile/wish"
 )
@@ -24,6 +25,7 @@ type Errands struct {
 	waits   *await.Waiter
 	memory  *chronicle.Chronicle
 	look    *preflight.Inspector
+	planner *planning.Planner
 }
 
 // Options of New.
@@ -36,9 +38,10 @@ type Options struct {
 	Waits   *await.Waiter
 	Memory  *chronicle.Chronicle
 	Look    *preflight.Inspector // before something is changed
+	Planner *planning.Planner
 }
 
 // New are those on the containers of o.Drivers.
 func New(o Options) *Errands {
-	return &Errands{drivers: o.Drivers, loop: o.Loop, wishes: o.Wishes, kit: o.Kit, keep: o.Keep, waits: o.Waits, memory: o.Memory, look: o.Look}
+	return &Errands{drivers: o.Drivers, loop: o.Loop, wishes: o.Wishes, kit: o.Kit, keep: o.Keep, waits: o.Waits, memory: o.Memory, look: o.Look, planner: o.Planner}
 }

@@ -83,7 +83,7 @@ func (er *Errands) errand(ctx context.Context, project, verb string, o ask.Servi
 	ch = ch.Recorded(sink)
 	do.Number = ch.Number()
 	if err == nil {
-		err = er.carryOutErrand(ctx, c, do)
+		err = er.carryOutErrand(ctx, c, do, sink)
 	}
 	if err == nil && o.Wait {
 		err = er.waits.Services(ctx, project, func(s string) bool { return len(o.Services) == 0 || slices.Contains(o.Services, s) }, o.WaitTimeout, sink)
@@ -209,9 +209,12 @@ func (er *Errands) errandRunner(c *task, sink event.Sink) *performer.Performer {
 }
 
 // carryOutErrand does what c's plan says and records what it has come to.
-func (er *Errands) carryOutErrand(ctx context.Context, c *task, do *performer.Performer) error {
+func (er *Errands) carryOutErrand(ctx context.Context, c *task, do *performer.Performer, sink event.Sink) error {
 	leaving, ran := er.keep.Leaving(er.present(c.members))
-	err := do.CarryOut(ctx, c.plan, apply.Options{})
+	err := er.layGround(ctx, c, sink)
+	if err == nil {
+		err = do.CarryOut(ctx, c.plan, apply.Options{})
+	}
 	for _, one := range c.ends {
 		if failed := er.keep.RemoveSteps(ctx, one); failed != nil {
 			err = errors.Join(err, failed)
@@ -251,5 +254,5 @@ func (er *Errands) ResumeErrand(ctx context.Context, project string, pass *wish.
 	if err != nil {
 		return err
 	}
-	return er.carryOutErrand(ctx, c, er.errandRunner(c, nil))
+	return er.carryOutErrand(ctx, c, er.errandRunner(c, nil), nil)
 }

@@ -91,7 +91,7 @@ func (er *Errands) CarryOutStopped(ctx context.Context, project string, o Stoppe
 	}
 	if failed == nil {
 		again.plan = plan.BuildRestart(project, commanded(er.present(again.members), again.members), plan.RestartOptions{DependsOn: again.members.DependsOn(again.file), Services: []string{""}, Resume: true, Owed: owed})
-		failed = er.carryOutErrand(ctx, again, er.errandRunner(again, sink))
+		failed = er.carryOutErrand(ctx, again, er.errandRunner(again, sink), sink)
 	} else {
 		failed = er.wishes.End(project, failed, nil)
 	}

@@ -198,11 +198,12 @@ func (b *builder) emitVolumes() {
 	}
 }
 
-// used collects names over the chosen services that have or get a container.
+// used collects names over the chosen services that have or get a container. A container that rests uses them too: it is to find
+// what it stands on when somebody starts it.
 func (b *builder) used(of func(*Service) []string) []string {
 	set := map[string]bool{}
 	for _, service := range b.order {
-		if s := b.want.Services[service]; s.Replicas > 0 && !(b.opt.Heal && b.decided[service].rests()) {
+		if s := b.want.Services[service]; s.Replicas > 0 && !(b.opt.Heal && len(b.decided[service].replicas) == 0) {
 			for _, name := range of(s) {
 				set[name] = true
 			}

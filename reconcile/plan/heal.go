@@ -139,8 +139,3 @@ func (b *builder) settled(r *replica, condition Condition) bool {
 	}
 	return condition == Started || condition == Healthy && r.have.Healthy || condition == Completed && r.done
 }
-
-// rests says that no container of d runs or is to start.
-func (d *decision) rests() bool {
-	return !slices.ContainsFunc(d.replicas, func(r *replica) bool { return r.action != NoOp || r.have != nil && r.have.Active() })
-}
