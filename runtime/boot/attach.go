@@ -49,7 +49,7 @@ func (c *container) attach(s *source) error {
 	}
 	defer unix.Close(target)
 	if s.stage == "volume" {
-		if err := s.allowedOn(target); err != nil {
+		if err := c.allowedOn(target, s); err != nil {
 			return err
 		}
 	}
@@ -222,7 +222,7 @@ func (c *container) attachBind(s *source) error {
 	}
 	defer unix.Close(target)
 	if s.stage == "volume" {
-		if err := s.allowedOn(target); err != nil {
+		if err := c.allowedOn(target, s); err != nil {
 			return err
 		}
 	}
@@ -256,7 +256,7 @@ func (c *container) attachFile(s *source) error {
 	}
 	defer unix.Close(target)
 	if s.stage == "volume" {
-		if err := s.allowedOn(target); err != nil {
+		if err := c.allowedOn(target, s); err != nil {
 			return err
 		}
 	}
