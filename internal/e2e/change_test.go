@@ -131,6 +131,26 @@ services:
 	p.fails(1, []string{`invalid argument "app"`}, "scale", "app")
 }
 
+// TestNoServiceIsActive: a file that has services and starts none says why, and commands on what there is go on.
+func TestNoServiceIsActive(t *testing.T) {
+	p := compose(t, "inactive", `
+services:
+  one:
+    image: busybox
+    profiles: [tools, debug]
+  two:
+    image: busybox
+    profiles: [debug]
+`)
+	for _, verb := range []string{"up", "plan", "create"} {
+		p.fails(1, []string{"no service selected", "--profile (debug, tools)"}, verb)
+	}
+	p.ok("--all-resources", "up", "--detach")
+	p.ok("config", "--quiet")
+	p.ok("ps")
+	p.ok("down")
+}
+
 // TestFiles: several -f, .env, profiles, and what config shows of them.
 func TestFiles(t *testing.T) {
 	p := newProject(t, theHost(t), "files", map[string]string{

@@ -109,9 +109,13 @@ func (f *Files) WithLocation(list diag.List) diag.List {
 func (f *Files) Variables() map[string]string { return f.location.Env }
 
 // Load reads the project. services are those named on the command line: each must be in the file, and its profiles
-// become active. Warnings are printed.
+// become active. That no service is active is an error. Warnings are printed.
 func (f *Files) Load(ctx context.Context, services []string) (*spec.Project, error) {
-	return f.LoadFor(ctx, spec.ToRun, services)
+	p, err := f.LoadFor(ctx, spec.ToRun, services)
+	if err == nil && !f.flags.AllResources {
+		err = selection.CheckActive(p)
+	}
+	return p, err
 }
 
 // LoadFor is Load for verbs that make no containers.

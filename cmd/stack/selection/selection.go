@@ -58,6 +58,19 @@ func Check(p *spec.Project, names []string) error {
 	return nil
 }
 
+// CheckActive says which profiles would make services active, where the project has none that is.
+func CheckActive(p *spec.Project) error {
+	if len(p.Services) > 0 || len(p.Inactive) == 0 {
+		return nil
+	}
+	var profiles []string
+	for _, s := range p.Inactive {
+		profiles = append(profiles, s.Profiles...)
+	}
+	slices.Sort(profiles)
+	return fmt.Errorf("no service selected: each has a profile, and none of them is active; enable one with --profile (%s), or name a service", strings.Join(slices.Compact(profiles), ", "))
+}
+
 // Names are those of all profiles, sorted.
 func Names(p *spec.Project) []string {
 	names := slices.Concat(slices.Collect(maps.Keys(p.Services)), slices.Collect(maps.Keys(p.Inactive)))
