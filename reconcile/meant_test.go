@@ -155,7 +155,7 @@ func TestWhatIsKilledByTheTimeItsCommandEndsStaysDown(t *testing.T) {
 		"start":                       {stop, bringUp["start"]},
 		"restart":                     {func(*bench, *spec.Project) {}, restart},
 	} {
-		t.Run(name, func(t *testing.T) {
+		outlived := func(t *testing.T, dies bool) {
 			run(t, func(b *bench) {
 				always := func(s *spec.Service) { s.Restart.Name = "always" }
 				p := project(service("web", always), service("db", always, after("web", spec.ServiceStarted, false)))
@@ -172,14 +172,22 @@ func TestWhatIsKilledByTheTimeItsCommandEndsStaysDown(t *testing.T) {
 				go func() { ended <- tt.do(b, p) }()
 				time.Sleep(5 * time.Second)
 				b.must(b.engine.Single().Kill(b.Context(), "shop-web-1", ""))
-				if err := <-ended; err != nil {
+				if dies {
+					b.store.Dead = func() bool { return true }
+					b.shut()
+					<-ended
+					b.store.Dead = nil
+					b.boot()
+				} else if err := <-ended; err != nil {
 					b.Error(err)
 				}
 				b.same("is wished for", b.lasting(), "db-1")
 				b.reboot()
 				b.same("is wished for, says the next daemon", b.lasting(), "db-1")
 			})
-		})
+		}
+		t.Run(name, func(t *testing.T) { outlived(t, false) })
+		t.Run(name+", which the next daemon carries on", func(t *testing.T) { outlived(t, true) })
 	}
 }
 

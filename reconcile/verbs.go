@@ -61,7 +61,7 @@ func (e *Engine) Kill(ctx context.Context, project string, o ask.ServiceOptions,
 		}
 	}
 	if sig == unix.SIGKILL {
-		if err := e.wishes.Change(project, wish.Off(inventory.Replicas(list))); err != nil {
+		if err := e.wishes.Change(project, wish.Killed(inventory.Runs(list))); err != nil {
 			return err
 		}
 	}
@@ -117,7 +117,7 @@ func (e *Engine) killAhead(ctx context.Context, project string, o ask.ServiceOpt
 		if !c.Alive() && !e.keep.RunsOn(c) || len(o.Services) > 0 && !slices.Contains(o.Services, c.Service) || c.Orphan(p) && !o.RemoveOrphans {
 			continue
 		}
-		err := e.wishes.Change(project, wish.Off(inventory.Replicas([]*inventory.Container{c})))
+		err := e.wishes.Change(project, wish.Killed(inventory.Runs([]*inventory.Container{c})))
 		if err == nil {
 			err = e.keep.Kill(ctx, c, unix.SIGKILL, sink)
 		}

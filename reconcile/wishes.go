@@ -52,7 +52,7 @@ func (e *Engine) endUp(ctx context.Context, do *performer.Performer, pl *plan.Pl
 		for id := range owed {
 			delete(off, id)
 		}
-		maps.Copy(off, e.keep.CalledOff(ran, r))
+		maps.Copy(off, e.keep.CalledOff(ran, do.Have, r))
 		r.Settle(slices.Collect(maps.Keys(stopped))...)
 		r.BringUp(services, off)
 		r.Owe(owed)

@@ -210,7 +210,8 @@ func (er *Errands) errandRunner(c *task, sink event.Sink) *performer.Performer {
 
 // carryOutErrand does what c's plan says and records what it has come to.
 func (er *Errands) carryOutErrand(ctx context.Context, c *task, do *performer.Performer, sink event.Sink) error {
-	leaving, ran := er.keep.Leaving(er.present(c.members))
+	have := er.present(c.members)
+	leaving, ran := er.keep.Leaving(have)
 	err := er.layGround(ctx, c, sink)
 	if err == nil {
 		err = do.CarryOut(ctx, c.plan, apply.Options{})
@@ -231,7 +232,7 @@ func (er *Errands) carryOutErrand(ctx context.Context, c *task, do *performer.Pe
 	})
 	maps.Copy(ran, do.Started())
 	return er.wishes.End(c.project, err, func(r *wish.Record) {
-		called := er.keep.CalledOff(ran, r)
+		called := er.keep.CalledOff(ran, have, r)
 		wish.On(slices.DeleteFunc(inventory.Replicas(list), func(id plan.ID) bool { return called[id] }))(r)
 		if err == nil {
 			maps.DeleteFunc(leaving, func(id plan.ID, _ plan.Debt) bool { return !c.wished[id] })

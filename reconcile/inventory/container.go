@@ -149,3 +149,14 @@ func Replicas(list []*Container) []plan.ID {
 	}
 	return ids
 }
+
+// Runs are when the last runs of Replicas began. Of two that take turns in one place it is the later.
+func Runs(list []*Container) map[plan.ID]time.Time {
+	runs := map[plan.ID]time.Time{}
+	for _, c := range list {
+		if id := c.Replica(); !c.OneOff && (runs[id].IsZero() || c.StartedAt.After(runs[id])) {
+			runs[id] = c.StartedAt
+		}
+	}
+	return runs
+}

@@ -387,9 +387,19 @@ func (k *Keeper) Leaving(have *plan.Observed) (owed plan.Debts, lasting map[stri
 }
 
 // CalledOff are those of ran, containers by id which a command has found running that wishes for them, or has started, that were told to stop since: by a kill, which waits for nobody, if r
-// says that they are off. It has the last word.
-func (k *Keeper) CalledOff(ran map[string]plan.ID, r *wish.Record) map[plan.ID]bool {
+// says that they are off. It has the last word. So are those of have, as the command has found them, that were killed while another daemon carried it out, and that it has not started.
+func (k *Keeper) CalledOff(ran map[string]plan.ID, have *plan.Observed, r *wish.Record) map[plan.ID]bool {
 	off := map[plan.ID]bool{}
+	if r.Pass != nil {
+		for i := range have.Containers {
+			if c := &have.Containers[i]; !c.OneOff && c.CalledOff(r.Pass.Starts) {
+				off[plan.Container(c.Service, c.Replica)] = true
+			}
+		}
+	}
+	for _, replica := range ran {
+		delete(off, replica)
+	}
 	for id, replica := range ran {
 		if r.IsOff(replica) && k.Stopping(id) {
 			off[replica] = true

@@ -39,7 +39,7 @@ func (k *Keeper) MeantToStop(c *inventory.Container, r *wish.Record) {
 	case r.Pass == nil:
 		k.Group.Stop(c.ID)
 	default:
-		if _, starts := r.Pass.Starts[c.Replica()]; !starts { // else it may have been started since
+		if debt, starts := r.Pass.Starts[c.Replica()]; !starts || debt.CalledOff(c.StartedAt) { // else it may have been started since
 			k.Group.Last(c.ID)
 		}
 	}

@@ -7,6 +7,12 @@ import "time"
 type Debt struct {
 	Run     time.Time // when the run began that the container had last when this was promised; zero = it had not run, or was not there
 	Unknown bool      // which run that was: an old program has promised it
+	Killed  time.Time // when the run began that a user has killed since; zero = none. What was not promised and is killed has this alone.
+}
+
+// CalledOff says whether a user has killed the last run of the container after all that was promised, so that no start is owed. started is as of Due.
+func (d Debt) CalledOff(started time.Time) bool {
+	return d.Paid(started) && d.Killed.Equal(started)
 }
 
 // Due says whether the start has not been made yet. started is when the container's last run began, zero = it has not run.
@@ -87,7 +93,13 @@ func (p *Plan) starts() map[ID]bool {
 }
 
 // done says that c was started by the command that is carried on, which had promised it begun, that it has come to its end by itself, and that its policy leaves
-// it at that: that is what the caller of the command would have seen, and a start of it would be another one.
+// it at that: that is what the caller of the command would have seen, and a start of it would be another one. So is one that a user has killed since.
 func (c *ContainerState) done(begun Debts) bool {
-	return c.Status == StatusExited && c.Lost == "" && !c.Policy.Again(c.ExitCode) && begun.Paid(c.id(), c.StartedAt)
+	return c.CalledOff(begun) || c.Status == StatusExited && c.Lost == "" && !c.Policy.Again(c.ExitCode) && begun.Paid(c.id(), c.StartedAt)
+}
+
+// CalledOff says whether c has ended because a user killed it after the command that is carried on, which had promised it begun, had nothing more to do with it.
+func (c *ContainerState) CalledOff(begun Debts) bool {
+	debt, ok := begun[c.id()]
+	return ok && c.Status == StatusExited && debt.CalledOff(c.StartedAt)
 }

@@ -137,7 +137,7 @@ func (cs *Containers) Stop(ctx context.Context, ref string, o StopOptions) (alre
 // markStopped records that a user has stopped c, so that nothing starts it again.
 func (cs *Containers) markStopped(c *inventory.Container) error {
 	if c.Alone == nil {
-		return cs.wishes.Change(c.Project, wish.Off(inventory.Replicas([]*inventory.Container{c})))
+		return cs.wishes.Change(c.Project, wish.Killed(inventory.Runs([]*inventory.Container{c})))
 	}
 	return cs.alone.Change(c.ID, func(r *standalone.Record) bool {
 		changed := r.Stopped != cs.boot || r.Owed || r.Last

@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/stackrun/stack/internal/errdefs"
 	"github.com/stackrun/stack/reconcile/driver"
@@ -153,10 +156,10 @@ func (b *Book) Begin(project, verb string, options any, starts plan.Debts, chang
 // End records that the command has ended, however it did, and what it has come to. It returns failed if that is not nil.
 func (b *Book) End(project string, failed error, change func(*Record)) error {
 	err := b.Change(project, func(r *Record) {
-		r.Pass = nil
 		if change != nil {
 			change(r)
 		}
+		r.Pass = nil
 	})
 	if failed != nil {
 		return failed
@@ -209,11 +212,32 @@ func Off(ids []plan.ID) func(*Record) {
 	}
 }
 
+// Killed is Off of containers that a user kills, with when their runs began: a command that is under way and has started them, or found them running, does not start them again either,
+// whichever daemon carries it to its end.
+func Killed(runs map[plan.ID]time.Time) func(*Record) {
+	return func(r *Record) {
+		Off(slices.Collect(maps.Keys(runs)))(r)
+		if r.Pass == nil {
+			return
+		}
+		for id, run := range runs {
+			debt := r.Pass.Starts[id]
+			debt.Killed = run
+			r.promise(id, debt)
+		}
+	}
+}
+
 // Spared takes Off back of containers that the command has left running, which nobody has a reason to do without now.
 func Spared(ids []plan.ID) func(*Record) {
 	return func(r *Record) {
 		for _, id := range ids {
 			delete(r.off, id)
+			if r.Pass != nil && !r.Pass.Starts[id].Killed.IsZero() {
+				debt := r.Pass.Starts[id]
+				debt.Killed = time.Time{}
+				r.promise(id, debt)
+			}
 		}
 	}
 }

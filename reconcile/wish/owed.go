@@ -34,11 +34,17 @@ func (r *Record) Renew(id plan.ID, seen, started time.Time) {
 		return
 	}
 	if debt, promised := r.Pass.Starts[id]; promised && debt.Run.Equal(seen) {
-		pass := *r.Pass // it is shared
-		pass.Starts = maps.Clone(pass.Starts)
-		pass.Starts[id] = plan.Debt{Run: started}
-		r.Pass = &pass
+		r.promise(id, plan.Debt{Run: started})
 	}
+}
+
+// promise changes what the command under way, of which there is one, has promised container id.
+func (r *Record) promise(id plan.ID, debt plan.Debt) {
+	pass := *r.Pass // it is shared
+	pass.Starts = plan.Debts{}
+	maps.Copy(pass.Starts, r.Pass.Starts)
+	pass.Starts[id] = debt
+	r.Pass = &pass
 }
 
 // Latest is debts with what the record says of the same containers by now, see Renew.
@@ -65,6 +71,17 @@ func writeDebts(debts plan.Debts) (list []string, runs map[string]time.Time) {
 		runs[nameOf(id)] = debt.Run
 	}
 	return list, runs
+}
+
+// killed are the runs of debts' containers that users have killed, as the record has them.
+func killed(debts plan.Debts) map[string]time.Time {
+	runs := map[string]time.Time{}
+	for id, debt := range debts {
+		if !debt.Killed.IsZero() {
+			runs[nameOf(id)] = debt.Killed
+		}
+	}
+	return runs
 }
 
 // readDebts reads what writeDebts wrote.

@@ -61,6 +61,7 @@ type onDisk struct {
 type passOnDisk struct {
 	Pass
 	Starts map[string]time.Time `json:"starts,omitempty"` // when the runs before them began, see plan.Debt
+	Killed map[string]time.Time `json:"killed,omitempty"` // plan.Debt.Killed of those that have one
 }
 
 // Decode reads a record.
@@ -114,6 +115,15 @@ func Decode(raw []byte) (*Record, error) {
 		if r.Pass.Starts, err = readDebts(slices.Collect(maps.Keys(d.Pass.Starts)), d.Pass.Starts); err != nil {
 			return nil, err
 		}
+		for text, run := range d.Pass.Killed {
+			id, err := parseID(text)
+			if err != nil {
+				return nil, err
+			}
+			debt := r.Pass.Starts[id]
+			debt.Killed = run
+			r.Pass.Starts[id] = debt
+		}
 	}
 	r.Ports = d.Ports
 	return r, nil
@@ -152,6 +162,7 @@ func (r *Record) Encode() ([]byte, error) {
 	if r.Pass != nil {
 		d.Pass = &passOnDisk{Pass: *r.Pass}
 		_, d.Pass.Starts = writeDebts(r.Pass.Starts)
+		d.Pass.Killed = killed(r.Pass.Starts)
 	}
 	raw, err := json.Marshal(d)
 	if err != nil || len(r.file) == 0 {
