@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -101,13 +100,10 @@ func (e Environment) Offline(flag *bool) (bool, error) {
 	return yes, nil
 }
 
-// RemoveOrphans joins the flag with COMPOSE_REMOVE_ORPHANS and COMPOSE_IGNORE_ORPHANS.
-func (e Environment) RemoveOrphans(flag, given bool) (bool, error) {
+// RemoveOrphans joins the flag with COMPOSE_REMOVE_ORPHANS.
+func (e Environment) RemoveOrphans(flag, given bool) bool {
 	if !given {
 		flag = e.Truthy("COMPOSE_REMOVE_ORPHANS")
 	}
-	if flag && e.Truthy("COMPOSE_IGNORE_ORPHANS") {
-		return false, errors.New("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans")
-	}
-	return flag, nil
+	return flag
 }

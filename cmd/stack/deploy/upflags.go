@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -76,11 +77,12 @@ func (p planFlags) fill(o *ask.UpOptions, run *cli.Run, changed func(string) boo
 		return fmt.Errorf("--offline and --pull always are incompatible")
 	}
 	o.Build, o.NoBuild = p.build, p.noBuild
-	var err error
-	if o.RemoveOrphans, err = run.Env.RemoveOrphans(p.removeOrphans, changed("remove-orphans")); err != nil {
-		return err
-	}
+	o.RemoveOrphans = run.Env.RemoveOrphans(p.removeOrphans, changed("remove-orphans"))
 	o.IgnoreOrphans = run.Env.Truthy("COMPOSE_IGNORE_ORPHANS")
+	if o.RemoveOrphans && o.IgnoreOrphans {
+		return errors.New("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans")
+	}
+	var err error
 	if o.Ports, err = run.Env.HostPorts(p.autoPorts, changed("auto-ports")); err != nil {
 		return err
 	}

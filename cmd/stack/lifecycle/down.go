@@ -43,9 +43,7 @@ func takeDown(ctx context.Context, run *cli.Run, o ask.DownOptions, orphansGiven
 	default:
 		return fmt.Errorf("invalid --rmi value %q, expected local or all", o.RemoveImages)
 	}
-	if o.RemoveOrphans, err = run.Env.RemoveOrphans(o.RemoveOrphans, orphansGiven); err != nil {
-		return err
-	}
+	o.RemoveOrphans = run.Env.RemoveOrphans(o.RemoveOrphans, orphansGiven)
 	name, file, err := run.Project(ctx, o.Services)
 	if err != nil {
 		return err

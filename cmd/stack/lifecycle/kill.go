@@ -33,9 +33,7 @@ func killContainers(ctx context.Context, run *cli.Run, o ask.ServiceOptions, orp
 	if _, err := signals.Parse(o.Signal); err != nil {
 		return fmt.Errorf("invalid --signal %q: %w", o.Signal, err)
 	}
-	if o.RemoveOrphans, err = run.Env.RemoveOrphans(o.RemoveOrphans, orphansGiven); err != nil {
-		return err
-	}
+	o.RemoveOrphans = run.Env.RemoveOrphans(o.RemoveOrphans, orphansGiven)
 	some := false
 	err = act(ctx, run, services, o, func(daemon *client.Client, ctx context.Context, project string, o ask.ServiceOptions, sink event.Sink) error {
 		return daemon.Kill(ctx, project, o, func(e event.Event) { some = some || e.Phase != event.Warning; sink(e) })

@@ -57,6 +57,12 @@ func TestLifecycleFlagsReachTheEngine(t *testing.T) {
 		t.Errorf("kill --remove-orphans=false: %d, %+v, %s", code, got, errs)
 	}
 	delete(u.Env, "COMPOSE_REMOVE_ORPHANS")
+	// It is about the warnings of up: docker compose refuses both there, and nowhere else.
+	u.Env["COMPOSE_IGNORE_ORPHANS"] = "1"
+	if code, _, errs := u.Run("kill --remove-orphans"); code != 0 || !got.RemoveOrphans {
+		t.Errorf("kill --remove-orphans with COMPOSE_IGNORE_ORPHANS: %d, %+v, %s", code, got, errs)
+	}
+	delete(u.Env, "COMPOSE_IGNORE_ORPHANS")
 	verb = ""
 	if code, _, errs := u.Run("rm"); code != 0 || verb != "" || !strings.Contains(errs, "Going to remove shop-db-1") {
 		t.Errorf("rm without an answer: %d, %q, %s", code, verb, errs)

@@ -107,9 +107,7 @@ func runOne(ctx context.Context, run *cli.Run, r runFlags) error {
 	if r.Labels, err = parseLabels(r.labels); err != nil {
 		return err
 	}
-	if r.RemoveOrphans, err = run.Env.RemoveOrphans(r.RemoveOrphans, r.orphansGiven); err != nil {
-		return err
-	}
+	r.RemoveOrphans = run.Env.RemoveOrphans(r.RemoveOrphans, r.orphansGiven)
 	r.Parallel, r.Command = run.Flags.Parallel, run.Command()
 	if r.Ports, err = run.Env.HostPorts(false, false); err != nil {
 		return err
