@@ -28,7 +28,7 @@ func CheckCPUs(set string) error {
 	}
 	for cpu := range want {
 		if !have[cpu] {
-			return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("%s: this host has %s", set, online))
+			return errdefs.With(errdefs.ErrInvalidArgument, fmt.Errorf("%s, available: %s", set, online))
 		}
 	}
 	return nil

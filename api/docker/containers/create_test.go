@@ -75,6 +75,9 @@ func TestCreateRefuses(t *testing.T) {
 		`{"Image":"a","HostConfig":{"Mounts":[{"Type":"cluster","Target":"/x"}]}}`:                                 {errdefs.ErrNotSupported, "cluster"},
 		`{"Image":"a","HostConfig":{"Mounts":[{"Type":"tmpfs","Target":"/x","BindOptions":{}}]}}`:                  {errdefs.ErrInvalidArgument, "bind"},
 		`{"Image":"a","HostConfig":{"Memory":1}}`:                                                                  {errdefs.ErrInvalidArgument, "6MB"},
+		`{"Image":"a","HostConfig":{"NanoCpus":9000000000000000}}`:                                                 {errdefs.ErrInvalidArgument, "range of CPUs is from 0.01 to "},
+		`{"Image":"a","HostConfig":{"NanoCpus":1000000}}`:                                                          {errdefs.ErrInvalidArgument, "range of CPUs is from 0.01 to "},
+		`{"Image":"a","HostConfig":{"CpusetCpus":"0,8000"}}`:                                                       {errdefs.ErrInvalidArgument, "Requested CPUs are not available - requested 0,8000, available: 0"},
 		`{"Image":"a","NetworkingConfig":{"EndpointsConfig":{"n":{"DriverOpts":{"x":"y"}}}}}`:                      {errdefs.ErrNotSupported, "driver option x"},
 		`{"Image":"a","HostConfig":{"NetworkMode":"host"},"NetworkingConfig":{"EndpointsConfig":{"n":{},"m":{}}}}`: {errdefs.ErrInvalidArgument, "host"},
 		`{"Image":"a","HostConfig":{"DeviceRequests":[{"Capabilities":[["gpu"]],"Options":{"a":"b"}}]}}`:           {errdefs.ErrNotSupported, "Options"},
@@ -105,9 +108,23 @@ func TestTheDefaultNetworkHasItsName(t *testing.T) {
 	}
 }
 
+// TestInspectSaysTheLimitOfSwap: also where nobody has said one, as dockerd does.
+func TestInspectSaysTheLimitOfSwap(t *testing.T) {
+	for asked, want := range map[plan.Resources]int64{
+		{}:                                  0,
+		{Memory: 64 << 20}:                  128 << 20,
+		{Memory: 64 << 20, MemorySwap: -1}:  -1,
+		{Memory: 64 << 20, MemorySwap: 1e8}: 1e8,
+	} {
+		if got := limits(&plan.Spec{Resources: asked}).MemorySwap; got != want {
+			t.Errorf("of %+v: %d, expected %d", asked, got, want)
+		}
+	}
+}
+
 // TestInspectSaysWhatWasAsked: who makes a container of what inspect says of another gets the same.
 func TestInspectSaysWhatWasAsked(t *testing.T) {
-	text := `{"Image":"app","Hostname":"h","User":"1","Env":["A=1"],"Cmd":["x"],"StopSignal":"SIGINT","ExposedPorts":{"80/tcp":{}},"HostConfig":{"NetworkMode":"n1","Memory":67108864,"CpuShares":5,"Binds":["v:/x:ro"],
+	text := `{"Image":"app","Hostname":"h","User":"1","Env":["A=1"],"Cmd":["x"],"StopSignal":"SIGINT","ExposedPorts":{"80/tcp":{}},"HostConfig":{"NetworkMode":"n1","Memory":67108864,"MemorySwap":-1,"CpuShares":5,"Binds":["v:/x:ro"],
 	"Mounts":[{"Type":"bind","Source":"/etc","Target":"/y","BindOptions":{"NonRecursive":true}},{"Type":"tmpfs","Target":"/u","TmpfsOptions":{"SizeBytes":4096,"Options":[["noexec"],["uid","3"]],"Mode":448}}],"Tmpfs":{"/t":"size=1048576,mode=700"},"CapAdd":["NET_ADMIN"],"Dns":["1.1.1.1"],"ExtraHosts":["a:1.2.3.4"],
 	"PortBindings":{"80/tcp":[{"HostIp":"","HostPort":"8080"}]},"RestartPolicy":{"Name":"always"},"Ulimits":[{"Name":"nofile","Soft":5,"Hard":6}],"Devices":[{"PathOnHost":"/dev/fuse","PathInContainer":"/dev/fuse","CgroupPermissions":"r"}],
 	"ReadonlyRootfs":true,"ShmSize":1048576,"Sysctls":{"net.core.somaxconn":"5"},"PidMode":"host","LogConfig":{"Type":"local","Config":{"max-size":"1m"}}}}`

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/stackrun/stack/internal/logdriver"
 	"github.com/stackrun/stack/reconcile/plan"
 	"github.com/stackrun/stack/reconcile/single"
+	"github.com/stackrun/stack/runtime/cgroup"
 )
 
 // ownRuntime is what inspect calls the one that there is.
@@ -174,6 +176,14 @@ func resources(r *container.Resources) (plan.Resources, error) {
 		return plan.Resources{}, invalid("Minimum memoryswap limit should be larger than memory limit, see usage") //nolint:staticcheck // docker's sentence
 	case r.NanoCPUs > 0 && (r.CPUPeriod > 0 || r.CPUQuota > 0):
 		return plan.Resources{}, invalid("Conflicting options: Nano CPUs and CPU Period or Quota cannot both be set") //nolint:staticcheck // docker's sentence
+	}
+	if have := runtime.NumCPU(); r.NanoCPUs > 0 && (r.NanoCPUs < 1e7 || r.NanoCPUs > int64(have)*1e9) {
+		return plan.Resources{}, invalid("range of CPUs is from 0.01 to %[1]d.00, as there are only %[1]d CPUs available", have)
+	}
+	if r.CpusetCpus != "" {
+		if err := cgroup.CheckCPUs(r.CpusetCpus); err != nil {
+			return plan.Resources{}, invalid("Requested CPUs are not available - requested %w", err) //nolint:staticcheck // docker's sentence
+		}
 	}
 	out := plan.Resources{
 		CPUs: float64(r.NanoCPUs) / 1e9, CPUShares: uint64(r.CPUShares), CPUQuota: r.CPUQuota, CPUPeriod: uint64(r.CPUPeriod), CPUSet: r.CpusetCpus,

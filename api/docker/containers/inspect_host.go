@@ -96,6 +96,9 @@ func limits(s *plan.Spec) container.Resources {
 		CPUShares: int64(s.Resources.CPUShares), Memory: s.Resources.Memory, NanoCPUs: int64(s.Resources.CPUs * 1e9), CgroupParent: s.CgroupParent, CPUPeriod: int64(s.Resources.CPUPeriod),
 		CPUQuota: s.Resources.CPUQuota, CpusetCpus: s.Resources.CPUSet, DeviceCgroupRules: s.DeviceRules, MemoryReservation: s.Resources.MemoryReservation, MemorySwap: s.Resources.MemorySwap,
 	}
+	if r.Memory > 0 && r.MemorySwap == 0 {
+		r.MemorySwap = 2 * r.Memory // what bundle makes of it, and dockerd
+	}
 	if s.Resources.MemorySwappiness != nil {
 		r.MemorySwappiness = new(int64(*s.Resources.MemorySwappiness))
 	}
