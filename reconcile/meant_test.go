@@ -65,6 +65,30 @@ func TestWhatWasToldToStopStaysStopped(t *testing.T) {
 	}
 }
 
+// TestAStopByASignalIsOnRecord: the next daemon knows of a container that it was told to stop by whichever signal.
+func TestAStopByASignalIsOnRecord(t *testing.T) {
+	for name, signal := range map[string]string{"its own": "", "another": "HUP"} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(b *bench) {
+				b.host.Program = func(runtime.Config) fake.Program { return fake.Program{IgnoreTerm: true} }
+				b.up(project(service("web")), ask.UpOptions{})
+				ended := make(chan error, 1)
+				go func() {
+					_, err := b.engine.Single().Stop(b.Context(), "shop-web-1", single.StopOptions{Signal: signal, Timeout: new(time.Hour)})
+					ended <- err
+				}()
+				synctest.Wait() // it waits for web
+				s, err := b.host.Set().Containers.State(b.Context(), b.rows("shop")["shop-web-1"].ID)
+				if err != nil || s.Status != runtime.Running || !s.Stopping {
+					b.Errorf("it is %+v, %v", s, err)
+				}
+				b.must(b.engine.Single().Kill(b.Context(), "shop-web-1", ""))
+				b.must(<-ended)
+			})
+		})
+	}
+}
+
 // bringUp are the commands after which what is there of a project is wished for.
 var bringUp = map[string]func(b *bench, p *spec.Project) error{
 	"up": func(b *bench, p *spec.Project) error { return b.engine.Up(b.Context(), p, ask.UpOptions{}, nil) },

@@ -21,6 +21,11 @@ const defaultGrace = 10 * time.Second
 // Stop sends the stop signal, waits for grace, then kills every process of the container, and returns its exit. grace < 0 means
 // the container's own. Not running = success, with the exit of the last run if there was one.
 func (d *Driver) Stop(ctx context.Context, id string, grace time.Duration) (process.Exit, error) {
+	return d.StopBy(ctx, id, 0, grace)
+}
+
+// StopBy is Stop with another signal than the container's own, which is sent also where grace is 0. 0 is the container's own.
+func (d *Driver) StopBy(ctx context.Context, id string, sig unix.Signal, grace time.Duration) (process.Exit, error) {
 	c, err := d.records.Config(id)
 	if err != nil {
 		return process.Exit{}, err
@@ -40,11 +45,13 @@ func (d *Driver) Stop(ctx context.Context, id string, grace time.Duration) (proc
 			grace = defaultGrace
 		}
 	}
-	sig, err := container.ParseSignal(c.StopSignal)
-	if err != nil {
-		return process.Exit{}, fmt.Errorf("cannot stop container %.12s: %w", id, err)
+	told := grace > 0 || sig != 0
+	if sig == 0 {
+		if sig, err = container.ParseSignal(c.StopSignal); err != nil {
+			return process.Exit{}, fmt.Errorf("cannot stop container %.12s: %w", id, err)
+		}
 	}
-	if grace > 0 {
+	if told {
 		// Before the signal: whoever comes when this daemon is no more knows it then. Without it he takes the run for one that nobody stops, for which no stop is given up.
 		_ = d.records.MarkStopping(id, l.Init())
 		failpoint.Hit("runtime.stop.marked")

@@ -216,6 +216,8 @@ type Containers interface {
 	// Stop sends the stop signal, waits for grace, then kills every process of the container.
 	// grace < 0 means the container's own grace period.
 	Stop(ctx context.Context, id string, grace time.Duration) (process.Exit, error)
+	// StopBy is Stop with another signal than the container's own, which is sent also where grace is 0. 0 is the container's own.
+	StopBy(ctx context.Context, id string, sig unix.Signal, grace time.Duration) (process.Exit, error)
 	// Delete removes a container that does not run. ErrConflict when it does.
 	Delete(ctx context.Context, id string) error
 	// List and State carry Problem: what of a running container is not as recorded.

@@ -119,29 +119,12 @@ func (k *Keeper) StopOnly(ctx context.Context, c *inventory.Container, timeout *
 	if timeout != nil && *timeout == 0 {
 		sig = unix.SIGKILL
 	}
-	return k.tellStop(c, sig, sink, func(begun func()) error { return k.end(ctx, c, timeout, begun) })
+	return k.tellStop(c, sig, sink, func(begun func()) error { return k.end(ctx, c, 0, timeout, begun) })
 }
 
 // StopBy is StopOnly by another signal than the container's own. What has not ended after grace is killed; nil = the container's own.
 func (k *Keeper) StopBy(ctx context.Context, c *inventory.Container, sig unix.Signal, grace *time.Duration, sink event.Sink) error {
-	return k.tellStop(c, sig, sink, func(begun func()) error {
-		begun()
-		k.Group.Stop(c.ID)
-		if err := k.drivers.Containers.Kill(ctx, c.ID, sig); err != nil && !inventory.RunsNoMore(err) {
-			return fmt.Errorf("cannot send %s to container %s: %w", unix.SignalName(sig), c.Name, wording.Cause(err, c.ID, c.Name))
-		}
-		if grace == nil {
-			own := UnaskedGrace
-			if c.Config != nil && c.Config.StopGrace > 0 {
-				own = c.Config.StopGrace
-			}
-			grace = &own
-		}
-		bounded, cancel := context.WithTimeout(ctx, *grace)
-		_, _ = k.drivers.Containers.Wait(bounded, c.ID) // what has not ended by then is killed
-		cancel()
-		return k.FinishKill(ctx, c)
-	})
+	return k.tellStop(c, sig, sink, func(begun func()) error { return k.end(ctx, c, sig, grace, begun) })
 }
 
 // tellStop tells of a stop of c by sig, which stop does: it calls begun when it begins to, and when it returns the end has been told.
@@ -165,30 +148,30 @@ func (k *Keeper) tellStop(c *inventory.Container, sig unix.Signal, sink event.Si
 
 // FinishKill waits for the end of c after a Kill with SIGKILL, which has told of it, and takes its sandbox down.
 func (k *Keeper) FinishKill(ctx context.Context, c *inventory.Container) error {
-	return k.end(ctx, c, new(time.Duration), func() {})
+	return k.end(ctx, c, 0, new(time.Duration), func() {})
 }
 
-// end ends the run of c, calling begun when it begins to, and takes its sandbox down. That it has ended has been told when it returns.
-func (k *Keeper) end(ctx context.Context, c *inventory.Container, timeout *time.Duration, begun func()) error {
+// end ends the run of c by sig (0 = its own signal), calling begun when it begins to, and takes its sandbox down. That it has ended has been told when it returns.
+func (k *Keeper) end(ctx context.Context, c *inventory.Container, sig unix.Signal, timeout *time.Duration, begun func()) error {
 	unlock, err := k.Locks.Lock(ctx, c.ID)
 	if err != nil {
 		return err
 	}
-	err = k.endLocked(ctx, c, timeout, begun)
+	err = k.endLocked(ctx, c, sig, timeout, begun)
 	unlock()
 	k.Group.Told(c.ID)
 	return err
 }
 
 // endLocked is end until there is nothing to be done. Precondition: the container's lock is held.
-func (k *Keeper) endLocked(ctx context.Context, c *inventory.Container, timeout *time.Duration, begun func()) error {
+func (k *Keeper) endLocked(ctx context.Context, c *inventory.Container, sig unix.Signal, timeout *time.Duration, begun func()) error {
 	begun()
 	k.Group.Stop(c.ID)
 	grace := time.Duration(-1)
 	if timeout != nil {
 		grace = *timeout
 	}
-	exit, err := k.drivers.Containers.Stop(ctx, c.ID, grace)
+	exit, err := k.drivers.Containers.StopBy(ctx, c.ID, sig, grace)
 	switch {
 	case err == nil:
 		k.Group.Stopped(c.ID, *inventory.ExitOf(&exit))

@@ -245,33 +245,42 @@ func running(b *bench) {
 	}
 	b.is("Delete of what runs", b.Containers.Delete(ctx, id), errdefs.ErrConflict)
 	b.is("Replace of what runs", b.Containers.Replace(ctx, *b.state(id).Config), errdefs.ErrConflict)
-	b.givenUp(id)
-	x, err := b.Containers.Stop(ctx, id, 0)
-	b.must(err)
-	if x.Code != 137 && x.Code != 143 {
-		b.Errorf("stopped with %+v", x)
-	}
-	_, err = b.Containers.Start(ctx, id)
-	b.must(err)
-	if b.state(id).Stopping {
-		b.Error("the next run is as one that was told to stop")
+	for _, stop := range []func(context.Context, string) (process.Exit, error){
+		func(ctx context.Context, id string) (process.Exit, error) {
+			return b.Containers.Stop(ctx, id, time.Hour)
+		},
+		func(ctx context.Context, id string) (process.Exit, error) {
+			return b.Containers.StopBy(ctx, id, unix.SIGWINCH, time.Hour)
+		},
+	} {
+		b.givenUp(id, stop)
+		x, err := b.Containers.Stop(ctx, id, 0)
+		b.must(err)
+		if x.Code != 137 && x.Code != 143 {
+			b.Errorf("stopped with %+v", x)
+		}
+		_, err = b.Containers.Start(ctx, id)
+		b.must(err)
+		if b.state(id).Stopping {
+			b.Error("the next run is as one that was told to stop")
+		}
 	}
 	b.must(b.Containers.Kill(ctx, id, unix.SIGKILL))
-	if x, err = b.Containers.Wait(ctx, id); err != nil || x.Code != 137 || x.Signal != int(unix.SIGKILL) {
+	if x, err := b.Containers.Wait(ctx, id); err != nil || x.Code != 137 || x.Signal != int(unix.SIGKILL) {
 		b.Errorf("killed with %+v, %v", x, err)
 	}
 	b.remove(id)
 }
 
 // givenUp tells container id, which runs and does not heed it, to stop, and does not wait for it.
-func (b *bench) givenUp(id string) {
+func (b *bench) givenUp(id string, stop func(context.Context, string) (process.Exit, error)) {
 	if b.state(id).Stopping {
 		b.Error("it is as one that was told to stop")
 	}
 	ctx, giveUp := context.WithCancel(b.Context())
 	ended := make(chan error, 1)
 	go func() {
-		_, err := b.Containers.Stop(ctx, id, time.Hour)
+		_, err := stop(ctx, id)
 		ended <- err
 	}()
 	for begun := time.Now(); len(ended) == 0 && !b.state(id).Stopping && time.Since(begun) < 20*time.Second; {

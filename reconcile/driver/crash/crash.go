@@ -183,6 +183,10 @@ func (d containers) Stop(ctx context.Context, id string, grace time.Duration) (p
 	return around("containers.stop", func() (process.Exit, error) { return d.Containers.Stop(ctx, id, grace) })
 }
 
+func (d containers) StopBy(ctx context.Context, id string, sig unix.Signal, grace time.Duration) (process.Exit, error) {
+	return around("containers.stop", func() (process.Exit, error) { return d.Containers.StopBy(ctx, id, sig, grace) })
+}
+
 func (d containers) Delete(ctx context.Context, id string) error {
 	return aroundErr("containers.delete", func() error { return d.Containers.Delete(ctx, id) })
 }

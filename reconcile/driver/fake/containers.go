@@ -257,7 +257,11 @@ func (c *containers) freeze(ctx context.Context, op, id string, paused bool) err
 	})
 }
 
-func (c *containers) Stop(ctx context.Context, id string, grace time.Duration) (exit process.Exit, err error) {
+func (c *containers) Stop(ctx context.Context, id string, grace time.Duration) (process.Exit, error) {
+	return c.StopBy(ctx, id, 0, grace)
+}
+
+func (c *containers) StopBy(ctx context.Context, id string, sig unix.Signal, grace time.Duration) (exit process.Exit, err error) {
 	var ended chan struct{}
 	var x *container
 	err = c.host().do(ctx, "Containers.Stop", func() error {
@@ -268,9 +272,12 @@ func (c *containers) Stop(ctx context.Context, id string, grace time.Duration) (
 		if x.status != runtime.Running {
 			return nil
 		}
-		x.stopping = x.stopping || grace != 0
-		if ended = x.ended; !x.program.IgnoreTerm {
-			c.end(x, process.Exit{Code: 143, Signal: 15})
+		x.stopping = x.stopping || grace != 0 || sig != 0
+		if sig == 0 {
+			sig = unix.SIGTERM
+		}
+		if ended = x.ended; sig == unix.SIGKILL || !x.program.IgnoreTerm {
+			c.end(x, process.Exit{Code: 128 + int(sig), Signal: int(sig)})
 		}
 		return nil
 	})
