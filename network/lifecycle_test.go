@@ -354,6 +354,23 @@ func TestSysctlsAreRestoredWithoutTheRunRoot(t *testing.T) {
 	}
 }
 
+// TestASettingThatCannotBeRecorded: what cannot be put back is not changed, and whoever asked for a network reads which setting that is, and why it is not set.
+func TestASettingThatCannotBeRecorded(t *testing.T) {
+	h := newHost(t)
+	if err := os.Mkdir(h.roots.InState("sysctls.json"), 0o700); err != nil { // nothing takes its place, as on a full disk
+		t.Fatal(err)
+	}
+	_, err := h.Create(t.Context(), Config{ID: "n", IPv4: true})
+	if err == nil || !strings.Contains(err.Error(), "cannot set sysctl net.ipv4.ip_forward of the host to 1: that it was 0 has to be on record first") ||
+		!strings.Contains(err.Error(), h.roots.InState("sysctls.json")) {
+		t.Errorf("it fails with %v", err)
+	}
+	if b, err := os.ReadFile(sysctl.Root + sysctl.Forward4); err != nil || strings.TrimSpace(string(b)) != "0" {
+		t.Errorf("forwarding is %s, %v", b, err)
+	}
+	h.network(Config{ID: "n"}) // what is left of the attempt is in nobody's way
+}
+
 // TestSysctlsThatAnOlderProgramChanged: it had its record below the run root. After a downgrade there may be one of ours too, of an earlier boot.
 func TestSysctlsThatAnOlderProgramChanged(t *testing.T) {
 	for name, ours := range map[string]func(path string) error{

@@ -74,7 +74,8 @@ func (h *Host) need(name, value string) error {
 		h.was[name] = setting{old, value}
 		if err := h.record(); err != nil {
 			delete(h.was, name)
-			return err
+			// It is not set without: nobody could put the host back as it was. A program that dies before it has removed its networks leaves nothing but the record.
+			return fmt.Errorf("cannot set sysctl %s of the host to %s: that it was %s has to be on record first, so that it is put back when the last network is gone: %w", strings.ReplaceAll(name, "/", "."), value, old, err)
 		}
 	}
 	return Write(name, value)
