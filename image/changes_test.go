@@ -39,8 +39,19 @@ func TestChanges(t *testing.T) {
 	if got := changed("box"); got != "" {
 		t.Errorf("a container that has done nothing: %s", got)
 	}
-	check(t, os.MkdirAll(filepath.Join(upper, "etc"), 0o755))
+	for _, dir := range []string{"etc", "dev", "proc", "sys"} {
+		check(t, os.MkdirAll(filepath.Join(upper, dir), 0o755))
+	}
 	check(t, os.WriteFile(filepath.Join(upper, "etc/resolv.conf"), nil, 0o644))
+	check(t, os.Chmod(filepath.Join(upper, "etc"), 0o755))
+	if got := changed("box"); got != "" {
+		t.Errorf("a container that was only started: %s", got)
+	}
+	check(t, os.Chmod(filepath.Join(upper, "etc"), 0o700))
+	if got := changed("box"); got != "C /etc" {
+		t.Errorf("a container that has changed the mode of a directory: %s", got)
+	}
+	check(t, os.Chmod(filepath.Join(upper, "etc"), 0o755))
 	check(t, os.WriteFile(filepath.Join(upper, "etc/one"), nil, 0o644))
 	check(t, os.MkdirAll(filepath.Join(upper, "new/sub"), 0o755))
 	check(t, os.Symlink("/etc", filepath.Join(upper, "new/link")))

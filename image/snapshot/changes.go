@@ -111,16 +111,34 @@ func (c *changes) walk(upper string) error {
 				c.add(name, Deleted)
 			}
 		case ofContainer(name, &st):
+		case was == nil && entry.IsDir() && slices.Contains(platformDirs, name):
 		case was == nil:
 			c.add(name, Added)
 		case entry.IsDir() && was.IsDir():
-			if info, err := entry.Info(); err == nil && (info.Mode() != was.Mode() || !info.ModTime().Equal(was.ModTime())) {
+			if info, err := entry.Info(); err == nil && (info.Mode() != was.Mode() || !info.ModTime().Equal(was.ModTime()) && !c.mountedIn(name, full)) {
 				c.add(name, Modified)
 			}
 		default:
 			c.add(name, Modified)
 		}
 		return nil
+	})
+}
+
+// platformDirs are the directories that a container is given where its image has none: what is mounted there, or in there. dockerd has them in a layer of its own.
+var platformDirs = []string{"dev", "etc", "proc", "sys"}
+
+// mountedIn says whether directory name, full on the host, has got what a container's own files are mounted on: that has changed its time, which then says nothing of what the container
+// has done in it.
+func (c *changes) mountedIn(name, full string) bool {
+	entries, err := os.ReadDir(full)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		var st unix.Stat_t
+		in := path.Join(name, e.Name())
+		return unix.Lstat(filepath.Join(full, e.Name()), &st) == nil && ofContainer(in, &st) && c.below(in) == nil
 	})
 }
 
