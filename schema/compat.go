@@ -152,13 +152,24 @@ containers are made (up, create, run), when a service that is to run has them. p
 exec work with such a file. A key that the language does not have is an error. Nothing is ignored
 without a word.
 
-The page and the program are held against docker compose v5 itself, by its `+"`config --format json`"+`. Of 4,369 public files of some 120 projects 2,647 give equal JSON as they are. The
-others need variables and files that they do not bring along, and both refuse them: with those, and `+"`--no-consistency`"+`, 1,269 are equal and both refuse 483. Of the rest four differ as below, two in how
-an IPv6 address is spelt and one in a port that is written twice; one was refused here (a Windows path) and three there. Of a second lot, 5,338 projects and combinations of their files from 243 repositories in their own directories,
-3,319 give equal JSON and both refuse 2,006; nine differ as below, and four are refused there. Of a third lot, 6,782 files, combinations and runs
-with `+"`--no-consistency`"+` from 180 repositories, with what they need of env files and variables, 4,933 give equal JSON and both refuse 1,834; 13 differ as below, and two are refused there. `+"`plan`"+`, which has the refusals of up, refuses 58 of the 3,674 that both take without that option for what
-docker's engine can take: another runtime (35), a socket that is not there (19), an AppArmor profile (3), an SCTP port (1). Of 617 texts and files in the tests of its loader 386 are equal and both refuse 225. Of 6,354 files with one value of every kind at every attribute,
-6,246 agree; the others are what the list below says of values that no engine takes, empty values and mounts of another type.
+The page and the program are held against docker compose v5 itself, by what both write for `+"`config --format json`"+`:
+
+- 4,369 public files of some 120 projects: 2,647 give equal JSON as they are. The others need variables and files that they do not bring along, and both refuse them. With those, and
+  `+"`--no-consistency`"+`, 1,269 are equal and both refuse 483; four differ as below, two in how an IPv6 address is spelt and one in a port that is written twice; one was refused here (a Windows
+  path) and three there.
+- 5,338 projects and combinations of their files from 243 repositories, in their own directories: 3,319 are equal, both refuse 2,006, nine differ as below, four are refused there.
+- 6,782 files, combinations and runs with `+"`--no-consistency`"+` from 180 repositories, with what they need of env files and variables: 4,933 are equal, both refuse 1,834, 13 differ as below, two
+  are refused there.
+- 617 texts and files in the tests of its loader: 386 are equal, both refuse 225.
+- 6,354 files with one value of every kind at every attribute: 6,246 agree. The others are what the list below says of values that no engine takes, empty values and mounts of another type.
+
+And by what becomes of the files:
+
+- `+"`plan`"+`, which has the refusals of up, refuses 58 of 3,674 public projects that both read, for what docker's engine can take: another runtime (35), a socket that is not there (19), an AppArmor
+  profile (3), an SCTP port (1).
+- 457 public projects from 159 repositories were brought up, with one program in the place of all their images: 370 came up whole, had nothing left to plan and no drift, were stopped, started and taken
+  down, and left nothing. Of the 87 others 56 lack something that they need, a variable, a file, a socket, a device, a capability or a plugin, 11 meet a limit that this page names, 4 have no active
+  service, and for 16 the program in place of the image was not enough.
 
 ## Differences from docker compose v5
 
