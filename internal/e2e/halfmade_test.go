@@ -26,7 +26,7 @@ func TestNoHalfMadeState(t *testing.T) {
 		{name: "memory limit", service: "    mem_limit: 100k\n", want: []string{"compose.yaml:5:16:", "102400 bytes", "6 MiB"}},
 		{name: "memory limit of deploy", service: "    deploy: {resources: {limits: {memory: 1M}}}\n", want: []string{"compose.yaml:5:43:", "6 MiB"}},
 		{name: "cpus", service: "    cpus: 4096\n", want: []string{"compose.yaml:5:11:", "4096; it has"}},
-		{name: "cpuset", service: "    cpuset: 0-4096\n", want: []string{"compose.yaml:5:13:", "0-4096: this host has 0"}},
+		{name: "cpuset", service: "    cpuset: 0-4096\n", want: []string{"compose.yaml:5:13:", "0-4096, available: 0"}},
 		{name: "user id", service: "    user: '99999999999'\n", want: []string{"compose.yaml:5:11:", "99999999999", "2147483647"}},
 		{name: "group id", service: "    user: 1:4294967295\n", want: []string{"compose.yaml:5:11:", "4294967295", "2147483647"}},
 		{name: "port on another's address", service: "    ports: ['192.0.2.77:8080:80']\n", want: []string{"compose.yaml:5:13:", "cannot publish 192.0.2.77:8080/tcp", "on all of them"}},
